@@ -27,6 +27,14 @@ class Party(Struct, kw_only=True):
     anonymous: bool = False
 
 
+class Agent(Struct, kw_only=True):
+    """The person of the tenant in the call: who answered, else who was rung or who dialled."""
+
+    extension: str
+    name: str | None = None
+    email: str | None = None
+
+
 class Leg(Struct, kw_only=True):
     """One party's part of a call, on one channel."""
 
@@ -98,7 +106,7 @@ class Call(Struct, kw_only=True):
     talk_from: datetime | None = None
     hold_s: float = 0.0
     hold_from: datetime | None = None
-    extension: str | None = None
+    agent: Agent | None = None
     refused: str | None = None
     legs: list[Leg] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
@@ -119,11 +127,6 @@ def call_id(node: str, linkedid: str) -> str:
 def event_id(call: str, sequence: int) -> str:
     """The id of a call's event number `sequence`."""
     return f"evt_{_digest(f'{call}/{sequence}')}"
-
-
-def recording_id(call: str, file: str) -> str:
-    """The inner id of a recording; the opaque one that leaves the house is made from it in `vonal.calls.reference`."""
-    return f"rec_{_digest(f'{call}/{file}')}"
 
 
 def new_id(prefix: str) -> str:

@@ -4,6 +4,8 @@ Loaded by name (`autoload = no`), because a module that nobody uses prints error
 takes memory, and may listen on a port or answer a request that nobody thought of.
 """
 
+from collections.abc import Collection
+
 MODULES: tuple[str, ...] = (
     # clock, sounds and codecs
     "res_timing_timerfd.so",
@@ -69,9 +71,11 @@ MODULES: tuple[str, ...] = (
     "bridge_softmix.so",
     # dialplan
     "app_celgenuserevent.so",
+    "app_channelredirect.so",
     "app_dial.so",
     "app_directed_pickup.so",
     "app_echo.so",
+    "app_exec.so",
     "app_mixmonitor.so",
     "app_playback.so",
     "app_playtones.so",
@@ -123,3 +127,32 @@ MODULES: tuple[str, ...] = (
     "res_ari_recordings.so",
     "res_ari_sounds.so",
 )
+
+# Asterisk's core looks for these whether they are wanted or not, and prints an error for each that is missing.
+BASE_FILES: dict[str, str] = {
+    "acl.conf": "",
+    "ccss.conf": "[general]\n",
+    "cdr.conf": "[general]\nenable = no\n",
+    "features.conf": "[general]\n",
+    # The tones a caller hears inside an answered call (ITU-T E.180, Europe).
+    "indications.conf": (
+        "[general]\ncountry = eu\n\n[eu]\ndescription = Europe\nringcadence = 1000,4000\ndial = 425\n"
+        "ring = 425/1000,0/4000\nbusy = 425/500,0/500\ncongestion = 425/200,0/200\n"
+        "callwaiting = 425/200,0/200,425/200,0/9000\n"
+    ),
+    "manager.conf": "[general]\nenabled = no\n",
+    "musiconhold.conf": "[default]\nmode = files\ndirectory = moh\nsort = random\n",
+    "pjproject.conf": "",
+    "stasis.conf": "",
+    "udptl.conf": "[general]\n",
+    "websocket_client.conf": "",
+}
+
+
+def loadable(present: Collection[str], *, music: bool) -> tuple[str, ...]:
+    """Those of MODULES that an Asterisk with the module files `present` can load without an error line.
+
+    Asterisk moves code between modules from one version to the next: 20 has no `res_cdrel_custom`, for one.
+    `music` says whether there is any music on hold to load.
+    """
+    return tuple(name for name in MODULES if name in present and (music or name != "res_musiconhold.so"))

@@ -1,0 +1,136 @@
+"""The database behind every store function: one writer with group commit, readers beside it.
+
+All writes of the process go through one thread: whatever waits when it is free shares one transaction, each piece under
+a savepoint of its own, so that one that fails takes nothing of its neighbours along. One fsync then serves many (see
+docs/decisions/0002-group-commit.md). A write returns after the commit.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+log = structlog.get_logger(__name__)
+Result = TypeVar("Result")
+Work = Callable[[Connection], Result]
+MAX_GROUP = 256
+READERS = 4
+
+
+class Database:
+    """`await write(work)` and `await read(work)`, where `work` takes a connection and returns a value.
+
+    `url` is SQLAlchemy's. Errors of a piece of work come out of its own `write` or `read`. Only the service itself is
+    `owner`: SQLite before 3.51.3 may be damaged when two connections checkpoint.
+    """
+
+    def __init__(self, url: str, *, owner: bool = False) -> None:
+        self.engine = _engine(url)
+        self._writing = self.engine.execution_options(vonal_owner=owner, vonal_writes=True)
+        self._waiting: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
+        self._writer.start()
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Runs `work` in a transaction; returns when it is durable."""
+        return await asyncio.wrap_future(self.submit(work))
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Runs `work`, which writes nothing, beside the writer."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, work)
+
+    def submit(self, work: Work[Result]) -> Future[Result]:
+        """`write` for those who are not on an event loop."""
+        done: Future[Result] = Future()
+        self._waiting.put((work, done))
+        return done
+
+    def read_now(self, work: Work[Result]) -> Result:
+        """`read` for those who are not on an event loop."""
+        with self.engine.connect() as connection:
+            return work(connection)
+
+    def close(self) -> None:
+        """Commits what waits, then closes all connections."""
+        self._waiting.put(None)
+        self._writer.join()
+        self._readers.shutdown()
+        self.engine.dispose()
+
+    def _write_all(self) -> None:
+        last = False
+        while not last:
+            group = [self._waiting.get()]
+            while len(group) < MAX_GROUP and not self._waiting.empty():
+                group.append(self._waiting.get())
+            last = None in group
+            self._commit([one for one in group if one is not None])
+
+    def _commit(self, group: list[tuple[Work[Any], Future[Any]]]) -> None:
+        if not group:
+            return
+        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with self._writing.begin() as connection:
+                alone = len(group) == 1
+                outcomes = [(done, *_run(work, connection, alone=alone)) for work, done in group]
+        except Exception as fault:  # noqa: BLE001 - the commit's own failure belongs to everybody in the group
+            outcomes = [(done, None, fault) for _, done in group]
+        for done, result, failure in outcomes:
+            if done.cancelled():
+                continue
+            if failure is None:
+                done.set_result(result)
+            else:
+                done.set_exception(failure)
+
+
+def _run(work: Work[Any], connection: Connection, *, alone: bool) -> tuple[Any, BaseException | None]:
+    if alone:
+        return work(connection), None
+    try:
+        with connection.begin_nested():
+            return work(connection), None
+    except DBAPIError as fault:
+        if fault.connection_invalidated:
+            raise
+        return None, fault
+    except Exception as fault:  # noqa: BLE001 - handed to the one who waits for this piece of work
+        return None, fault
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_size=READERS + 1, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("vonal_owner"):
+        connection.exec_driver_sql("PRAGMA wal_autocheckpoint=1000")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("vonal_writes") else "BEGIN")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own BEGIN comes too late for savepoints; _begin_sqlite sends it.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "wal_autocheckpoint=0",
+    ):
+        connection.execute(f"PRAGMA {pragma}")

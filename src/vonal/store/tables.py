@@ -1,0 +1,217 @@
+"""The tables, the same on SQLite and PostgreSQL. Times are integer milliseconds UTC; JSON is text made by msgspec."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# SQLite only counts rows by itself in a column that is exactly INTEGER PRIMARY KEY.
+Counter = BigInteger().with_variant(Integer, "sqlite")
+OPEN, DELIVERED, PARKED, DROPPED, DISABLED = range(5)  # delivery.state
+
+setting = Table(
+    "setting", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
+)
+
+journal_position = Table(
+    "journal_position",
+    metadata,
+    Column("node", String(64), primary_key=True),
+    Column("segment", BigInteger, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+)
+
+trunk = Table("trunk", metadata, Column("id", String(32), primary_key=True), Column("data", Text, nullable=False))
+
+tenant = Table("tenant", metadata, Column("id", String(32), primary_key=True), Column("data", Text, nullable=False))
+
+
+def _of_tenant(*columns: Column[str]) -> tuple[Column[str] | ForeignKeyConstraint, ...]:
+    key: Column[str] = Column("tenant_id", String(32), primary_key=True)
+    return (key, *columns, ForeignKeyConstraint(["tenant_id"], ["tenant.id"], ondelete="CASCADE"))
+
+
+extension = Table(
+    "extension",
+    metadata,
+    *_of_tenant(Column("number", String(8), primary_key=True), Column("data", Text, nullable=False)),
+)
+number = Table(
+    "number",
+    metadata,
+    *_of_tenant(Column("number", String(16), primary_key=True), Column("data", Text, nullable=False)),
+    UniqueConstraint("number"),
+)
+webhook = Table(
+    "webhook",
+    metadata,
+    *_of_tenant(Column("id", String(64), primary_key=True), Column("data", Text, nullable=False)),
+)
+api_user = Table(
+    "api_user",
+    metadata,
+    *_of_tenant(
+        Column("user", String(128), primary_key=True, index=True),
+        Column("password_hash", Text, nullable=False),
+        Column("data", Text, nullable=False),
+    ),
+)
+api_key = Table(
+    "api_key",
+    metadata,
+    *_of_tenant(
+        Column("name", String(128), primary_key=True),
+        Column("key_hash", String(64), nullable=False, unique=True),
+        Column("data", Text, nullable=False),
+    ),
+)
+
+# Calls outlive the directory's changes, so they and what hangs on them do not refer to its tables.
+call = Table(
+    "call",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant_id", String(32), nullable=False),
+    Column("linkedid", String(150), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("direction", String(16), nullable=False),
+    Column("disposition", String(16)),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("from_number", String(64)),
+    Column("to_number", String(64)),
+    Column("extensions", Text, nullable=False),  # ",101,102,": every extension that took part
+    Column("has_recording", Boolean, nullable=False),
+    Column("data", Text, nullable=False),
+    Index("ix_call_listing", "tenant_id", "started_at", "id"),
+    Index(
+        "ix_call_unfinished",
+        "state",
+        sqlite_where=text("state <> 'completed'"),
+        postgresql_where=text("state <> 'completed'"),
+    ),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("tenant_id", String(32), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("call_id", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("position", Counter, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("tenant_id", String(32), nullable=False),
+    Column("call_id", String(64)),
+    Column("sequence", Integer, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Index("ix_event_tenant", "tenant_id", "position"),
+    Index(
+        "uq_event_completed",
+        "call_id",
+        unique=True,
+        sqlite_where=text("type = 'call.completed'"),
+        postgresql_where=text("type = 'call.completed'"),
+    ),
+    UniqueConstraint("call_id", "sequence"),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("position", Counter, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("tenant_id", String(32), nullable=False),
+    Column("webhook_id", String(64), nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("call_id", String(64)),
+    Column("type", String(32), nullable=False),
+    Column("state", SmallInteger, nullable=False, default=OPEN),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("created_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    Index(
+        "ix_delivery_open",
+        "tenant_id",
+        "webhook_id",
+        "position",
+        sqlite_where=text("state = 0"),
+        postgresql_where=text("state = 0"),
+    ),
+    Index("ix_delivery_log", "tenant_id", "position"),
+    UniqueConstraint("tenant_id", "webhook_id", "event_id"),
+)
+
+lane = Table(  # the sending queue of one webhook: the retry clock that all its deliveries share
+    "lane",
+    metadata,
+    Column("tenant_id", String(32), primary_key=True),
+    Column("webhook_id", String(64), primary_key=True),
+    Column("fails", Integer, nullable=False, default=0),
+    Column("next_at", BigInteger, nullable=False, default=0),
+    Column("disabled_at", BigInteger),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("tenant_id", String(32), nullable=False),
+    Column("delivery_id", String(64), primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("took_ms", Integer, nullable=False),
+    Column("status", Integer),
+    Column("error", Text),
+    Column("fault", String(16)),
+    Column("answer", Text),
+)
+
+recording = Table(
+    "recording",
+    metadata,
+    Column("id", String(160), primary_key=True),
+    Column("tenant_id", String(32), nullable=False),
+    Column("call_id", String(64), nullable=False, index=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("file", Text, nullable=False),
+    Column("customer_first", Boolean, nullable=False),
+    Column("format", String(8), nullable=False),
+    Column("path", Text),
+    Column("size_bytes", BigInteger),
+    Column("sha256", String(64)),
+    Column("duration_s", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("delete_at", BigInteger, index=True),
+)
