@@ -40,6 +40,7 @@ class Leg(Struct, kw_only=True):
 
     id: str
     channel: str
+    channel_name: str = ""
     kind: Literal["trunk", "extension"]
     party: Literal["caller", "called"]
     number: str | None = None
@@ -108,6 +109,7 @@ class Call(Struct, kw_only=True):
     hold_from: datetime | None = None
     agent: Agent | None = None
     refused: str | None = None
+    outcome: Disposition | None = None  # what the last dial came to, should nobody answer
     legs: list[Leg] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
     recordings: list[Recording] = field(default_factory=list)

@@ -6,7 +6,7 @@ Whether the parts fit together is `vonal.directory.check`'s business.
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 TenantId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 TrunkId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
@@ -71,7 +71,7 @@ class ApiUser(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     user: Annotated[str, Meta(min_length=1, max_length=128)]
     password: Secret
-    scopes: list[Scope] = list(SCOPES)
+    scopes: list[Scope] = field(default_factory=lambda: list(SCOPES))
     networks: list[str] = []
 
 
@@ -80,7 +80,7 @@ class ApiKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     key: Annotated[str, Meta(min_length=16, max_length=256)]
-    scopes: list[Scope] = list(SCOPES)
+    scopes: list[Scope] = field(default_factory=lambda: list(SCOPES))
     networks: list[str] = []
 
 

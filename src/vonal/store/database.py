@@ -72,7 +72,7 @@ class Database:
             while len(group) < MAX_GROUP and not self._waiting.empty():
                 group.append(self._waiting.get())
             last = None in group
-            self._commit([one for one in group if one is not None])
+            self._commit([one for one in group if one is not None and one[1].set_running_or_notify_cancel()])
 
     def _commit(self, group: list[tuple[Work[Any], Future[Any]]]) -> None:
         if not group:
@@ -85,8 +85,6 @@ class Database:
         except Exception as fault:  # noqa: BLE001 - the commit's own failure belongs to everybody in the group
             outcomes = [(done, None, fault) for _, done in group]
         for done, result, failure in outcomes:
-            if done.cancelled():
-                continue
             if failure is None:
                 done.set_result(result)
             else:

@@ -156,21 +156,32 @@ delivery = Table(
     Column("call_id", String(64)),
     Column("type", String(32), nullable=False),
     Column("state", SmallInteger, nullable=False, default=OPEN),
-    Column("attempts", Integer, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),  # ever made; X-Vonal-Attempt counts them
+    Column("tries", Integer, nullable=False, default=0),  # since it was last opened; the retry schedule counts these
     Column("created_at", BigInteger, nullable=False),
     Column("due_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),  # of live events: not worth sending after that
     Column("done_at", BigInteger),
     Column("last_status", Integer),
     Column("last_error", Text),
     Index(
-        "ix_delivery_open",
+        "ix_delivery_due",
         "tenant_id",
         "webhook_id",
+        "due_at",
         "position",
         sqlite_where=text("state = 0"),
         postgresql_where=text("state = 0"),
     ),
+    Index(
+        "ix_delivery_expiry",
+        "expires_at",
+        sqlite_where=text("state = 0 AND expires_at IS NOT NULL"),
+        postgresql_where=text("state = 0 AND expires_at IS NOT NULL"),
+    ),
+    Index("ix_delivery_call", "tenant_id", "call_id", "webhook_id", "position"),
     Index("ix_delivery_log", "tenant_id", "position"),
+    Index("ix_delivery_done", "done_at"),
     UniqueConstraint("tenant_id", "webhook_id", "event_id"),
 )
 
@@ -182,6 +193,7 @@ lane = Table(  # the sending queue of one webhook: the retry clock that all its 
     Column("fails", Integer, nullable=False, default=0),
     Column("next_at", BigInteger, nullable=False, default=0),
     Column("disabled_at", BigInteger),
+    Column("disabled_digest", String(64)),  # of the webhook as it was then: a changed one is tried again
 )
 
 attempt = Table(
@@ -212,6 +224,7 @@ recording = Table(
     Column("size_bytes", BigInteger),
     Column("sha256", String(64)),
     Column("duration_s", Text),
+    Column("reason", String(16)),
     Column("created_at", BigInteger, nullable=False),
     Column("delete_at", BigInteger, index=True),
 )

@@ -1,0 +1,233 @@
+"""A lane: what one webhook is owed, in which order, how much of it at once, and when. No I/O; times are passed in.
+
+Events of one call go one after the other; calls go side by side, up to `window`. The window opens with success and is
+one request wide after a failure. A webhook that failed twice in a row is down: then nothing of its queue is kept in
+memory, and one request at a time asks whether it is back (`retry.gate`).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Literal
+
+from vonal.delivery import retry
+from vonal.domain.delivery import LaneState, Outcome, Owed
+
+ROOM = 64  # deliveries in memory
+REFILL = 32
+WINDOW = 8
+FIRST_WINDOW = 4
+PATIENCE = 3  # sweeps
+DOWN = 2  # failures in a row
+LONG_DOWN = 3  # failures in a row after which a success makes due what has been put off
+
+
+class Lane:
+    """One webhook's queue. `more`: the database may hold something to send that is not here."""
+
+    def __init__(self, key: tuple[str, str], state: LaneState) -> None:
+        self.key = key
+        self.tenant_id, self.webhook_id = key
+        self.closed: Literal["", "paused", "disabled"] = ""
+        self.fails = state.fails
+        self.more = True
+        self.loading = False
+        self.complete = False  # everything open in the database is here
+        self.flying: dict[str, tuple[Owed, int]] = {}  # by call, with the wave it went out in
+        self._window = 1 if state.fails else FIRST_WINDOW
+        self._queues: dict[str, deque[Owed]] = {}
+        self._held: dict[str, str] = {}  # call → its delivery that failed, which is not written yet
+        self._settling: set[str] = set()  # deliveries whose outcome is not written yet
+        self._meanwhile: set[str] = set()  # deliveries settled while a load was under way
+        self._late: list[Owed] = []  # pushed while a load was under way
+        self._returned: list[Owed] = []
+        self._gates = {False: state.next_at, True: 0}
+        self._failing_since: int | None = None
+        self._wave = 0
+        self._reports = 0
+
+    @property
+    def suspect(self) -> bool:
+        """Its last attempt failed."""
+        return self.fails > 0
+
+    def reported(self) -> None:
+        """The sweep found something due. Mostly it is under way already; if not, the database is read."""
+        self._reports += 1
+        if self._reports >= PATIENCE or not (self.flying or self._settling or self.loading):
+            self._reports = 0
+            self.more = True
+
+    def push(self, owed: Owed) -> None:
+        """Takes a delivery straight from memory after its commit; later ones of a call must be pushed later."""
+        if self.loading:
+            self._late.append(owed)
+        if self.complete and self._size() < ROOM and not self._knows(owed.id):
+            self._queues.setdefault(_call(owed), deque()).append(owed)
+        elif not self.loading and not self._knows(owed.id):
+            self.complete = False
+            self.more = self.more or owed.live or self._size() < REFILL
+
+    def wants_load(self, now: int) -> bool:
+        """Whether the database should be read now."""
+        crowded = not self.complete and self._size() >= REFILL
+        if not self.more or self.loading or self.closed or crowded:
+            return False
+        return min(self._gates.values()) <= now
+
+    def begin_load(self, now: int) -> tuple[int, bool]:
+        """(how many to read, live events only)."""
+        self.loading, self.more = True, False
+        self._meanwhile.clear()
+        self._late.clear()
+        self._returned.clear()
+        return ROOM + len(self.flying) + len(self._settling), self._gates[False] > now
+
+    def fill(self, rows: Sequence[Owed], *, whole: bool, limit: int) -> None:
+        """Takes what the database holds (`store.lanes.waiting`) in place of what was here."""
+        self.loading = False
+        if self.closed:
+            return
+        busy = {owed.id for owed, _ in self.flying.values()} | self._settling | self._meanwhile
+        self._queues.clear()
+        for owed in rows:
+            if owed.id not in busy:
+                self._queues.setdefault(_call(owed), deque()).append(owed)
+        self.complete = whole
+        self.more = self.more or (not whole and len(rows) >= limit)
+        for owed in self._returned:
+            self._put_back(owed)
+        read = {owed.id for owed in rows}
+        for owed in self._late:
+            if owed.id not in read and owed.id not in self._meanwhile:
+                self.push(owed)
+
+    def load_failed(self) -> None:
+        """The database could not be read."""
+        self.loading, self.complete, self.more = False, False, True
+
+    def next(self, now: int) -> Owed | None:
+        """The next to send now, marked as under way; None when there is none or enough is under way."""
+        if self.closed or len(self.flying) >= self._window or len(self._settling) >= ROOM:
+            return None
+        for call, queue in list(self._queues.items()):
+            self._forget_late(call, queue, now)
+            if queue and self._sendable_at(call, queue) <= now:
+                owed = queue.popleft()
+                if not queue:
+                    del self._queues[call]
+                self.flying[call] = owed, self._wave
+                return owed
+        return None
+
+    def wake_at(self) -> int | None:
+        """When to ask `next` or `wants_load` again, if nothing happens before."""
+        if self.closed:
+            return None
+        times = [self._sendable_at(call, queue) for call, queue in self._queues.items() if self._may_go(call)]
+        if self.more and not self.loading:
+            times.append(min(self._gates.values()))
+        return min(times, default=None)
+
+    def answered(self, owed: Owed) -> None:
+        """The webhook took it: the call's next event may go, though this is not written yet."""
+        del self.flying[_call(owed)]
+        self._settling.add(owed.id)
+
+    def failed(self, owed: Owed) -> int:
+        """It was not taken: the call's next event waits until that is written. Returns the attempt's wave."""
+        _, wave = self.flying.pop(_call(owed))
+        self._settling.add(owed.id)
+        self._held[_call(owed)] = owed.id
+        return wave
+
+    def settled(self, owed: Owed, again: Owed | None) -> None:
+        """What became of it is written; `again` is the delivery as it waits now, if it does."""
+        self._settling.discard(owed.id)
+        if self._held.get(_call(owed)) == owed.id:
+            del self._held[_call(owed)]
+        if self.loading:
+            self._meanwhile.add(owed.id)
+        if again is not None:
+            self._put_back(again)
+            if self.loading:
+                self._returned.append(again)
+        if not self.complete:
+            self.more = True
+
+    def release(self, owed: Owed) -> None:
+        """It was not tried at all; it will be read again."""
+        self.flying.pop(_call(owed), None)
+        self.shed()
+
+    def works(self) -> tuple[LaneState | None, bool]:
+        """The webhook answers: (its clock if that changed, whether it was down for long)."""
+        failed, self.fails = self.fails, 0
+        self._gates = {False: 0, True: 0}
+        self._failing_since = None
+        self._window = min(self._window + 1, WINDOW)
+        return (LaneState() if failed else None), failed >= LONG_DOWN
+
+    def fails_at(self, now: int, outcome: Outcome, wave: int) -> tuple[LaneState, int | None]:
+        """The webhook does not answer: (its clock, since when records are given up if it has been down for long)."""
+        if wave == self._wave:  # those under way at the same time failed for the same reason
+            self.fails += 1
+            self._wave += 1
+        self._window = 1
+        if self._failing_since is None:
+            self._failing_since = now
+        asked = retry.asked_to_wait(outcome)
+        for live in (False, True):
+            self._gates[live] = max(self._gates[live], now + max(retry.gate(self.fails, live=live), asked))
+        if self.fails >= DOWN:
+            self.shed()
+        long_down = self.fails >= DOWN and now - self._failing_since >= retry.GIVE_UP_MS
+        clock = LaneState(fails=self.fails, next_at=self._gates[False])
+        return clock, (now - retry.GIVE_UP_MS if long_down else None)
+
+    def shed(self) -> None:
+        """Lets go of what waits; the database has it."""
+        self._queues.clear()
+        self.complete, self.more = False, True
+
+    def close(self, why: Literal["paused", "disabled"]) -> None:
+        """Nothing is sent until `open`."""
+        self.closed = why
+        self.shed()
+
+    def open(self) -> None:
+        """What waits is tried now."""
+        self.closed, self.more = "", True
+        self._gates = {False: 0, True: 0}
+
+    def _size(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    def _knows(self, delivery_id: str) -> bool:
+        if delivery_id in self._settling or any(owed.id == delivery_id for owed, _ in self.flying.values()):
+            return True
+        return any(owed.id == delivery_id for queue in self._queues.values() for owed in queue)
+
+    def _may_go(self, call: str) -> bool:
+        return call not in self.flying and call not in self._held
+
+    def _sendable_at(self, call: str, queue: deque[Owed]) -> int:
+        if not self._may_go(call):
+            return 1 << 62
+        return max(queue[0].due_at, self._gates[queue[0].live])
+
+    def _forget_late(self, call: str, queue: deque[Owed], now: int) -> None:
+        while queue and (expires_at := queue[0].expires_at) is not None and expires_at <= now:
+            queue.popleft()  # the worker's sweep drops it in the database
+        if not queue:
+            del self._queues[call]
+
+    def _put_back(self, owed: Owed) -> None:
+        queue = self._queues.get(_call(owed))
+        if queue is not None:
+            queue.appendleft(owed)
+        elif self.complete:
+            self._queues[_call(owed)] = deque([owed])
+
+
+def _call(owed: Owed) -> str:
+    return owed.event.call_id or owed.event.id

@@ -1,0 +1,64 @@
+"""Writes down what became of attempts: whatever waits shares one transaction, in the order it came.
+
+A database that does not answer loses nothing: the outcomes wait here, and are written when it is back.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from vonal.domain.delivery import Settled
+from vonal.store import lanes
+from vonal.store.database import Database
+
+log = structlog.get_logger(__name__)
+MAX_BATCH = 256
+RETRY_S = 1.0
+
+
+class Settler:
+    """`add` outcomes; `done` is called with each batch after its commit."""
+
+    def __init__(self, db: Database, done: Callable[[list[Settled]], None]) -> None:
+        self._db = db
+        self._done = done
+        self._waiting: list[Settled] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Everything is written."""
+        return self._writing is None and not self._waiting
+
+    def add(self, one: Settled) -> None:
+        """Takes an outcome to be written; returns at once."""
+        self._waiting.append(one)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+
+    async def finish(self) -> None:
+        """Returns when everything is written."""
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._waiting[:MAX_BATCH]
+                if await self._write(batch):
+                    del self._waiting[: len(batch)]
+                    self._done(batch)
+                else:
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            self._writing = None
+
+    async def _write(self, batch: list[Settled]) -> bool:
+        try:
+            await self._db.write(partial(lanes.any_tenant_settle, results=batch))
+        except Exception as fault:  # noqa: BLE001 - whatever it is, what was sent must be written some time
+            log.error("delivery.not_written", waiting=len(self._waiting), error=repr(fault))  # noqa: TRY400
+            return False
+        return True

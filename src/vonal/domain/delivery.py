@@ -1,0 +1,90 @@
+"""What is owed to a webhook, one attempt at giving it, and what became of it. Times are milliseconds UTC."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from vonal.domain.errors import Fault
+from vonal.domain.events import CallEvent
+
+State = Literal["open", "delivered", "parked", "dropped", "disabled"]
+
+
+class Owed(Struct, frozen=True, kw_only=True):
+    """An open delivery. `attempts` were ever made, `tries` since it was last opened; `expires_at` is a live event's."""
+
+    id: str
+    webhook_id: str
+    event: CallEvent
+    due_at: int
+    attempts: int = 0
+    tries: int = 0
+    expires_at: int | None = None
+
+    @property
+    def live(self) -> bool:
+        """Worth nothing late."""
+        return self.expires_at is not None
+
+    @property
+    def lane(self) -> tuple[str, str]:
+        """(tenant, webhook): whose queue it stands in."""
+        return self.event.tenant_id, self.webhook_id
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One HTTP request to a webhook. `url` and `headers` hold `secrets`, which no log and no error may show."""
+
+    method: Literal["GET", "POST"]
+    url: str
+    headers: dict[str, str]
+    body: bytes = b""
+    timeout_s: int = 10
+    secrets: tuple[str, ...] = ()
+
+
+class Unsendable(Struct, frozen=True, kw_only=True):
+    """Why there is no request: the webhook was removed (`gone`) or switched off (`paused`)."""
+
+    reason: Literal["gone", "paused"]
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What one attempt came to: the `status`, or the class of `error` when there was none.
+
+    `answer` is the beginning of the answer, or what went wrong in words, free of secrets and control characters.
+    """
+
+    status: int | None = None
+    error: str | None = None
+    fault: Fault | None = None
+    answer: str = ""
+    took_ms: int = 0
+    retry_after_s: int | None = None
+
+
+class LaneState(Struct, frozen=True, kw_only=True):
+    """A lane's retry clock: `fails` in a row, and when records may be tried again."""
+
+    fails: int = 0
+    next_at: int = 0
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """An attempt's consequences, to be written in one transaction.
+
+    `at` is when it was sent. Without an `outcome` no attempt is counted: the fault was ours, or `note` says why nothing
+    was sent. `revived`: the webhook answers again after it was down, so what waits for it is due now.
+    `given_up_before`: records older than this are parked, the webhook has been down since.
+    """
+
+    owed: Owed
+    state: State
+    at: int
+    done_at: int
+    due_at: int = 0
+    outcome: Outcome | None = None
+    note: str | None = None
+    lane: LaneState | None = None
+    revived: bool = False
+    given_up_before: int | None = None

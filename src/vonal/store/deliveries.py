@@ -1,0 +1,252 @@
+"""Deliveries: one row for each call event that a webhook is owed, with every attempt at it."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from vonal.domain.call import new_id
+from vonal.domain.delivery import Owed, State
+from vonal.domain.directory import Webhook
+from vonal.domain.errors import DeliveryNotFound, Fault, InvalidRequest
+from vonal.domain.events import LIVE, LIVE_SECONDS, TEST, CallEvent, iso
+from vonal.store.sql import from_ms, to_ms
+from vonal.store.tables import DELIVERED, DISABLED, DROPPED, OPEN, PARKED, attempt, lane
+from vonal.store.tables import delivery as table
+
+Matches = Callable[[Webhook, CallEvent], bool]
+NUMBER_OF: dict[State, int] = {
+    "open": OPEN,
+    "delivered": DELIVERED,
+    "parked": PARKED,
+    "dropped": DROPPED,
+    "disabled": DISABLED,
+}
+STATE_OF = {number: name for name, number in NUMBER_OF.items()}
+STATES: tuple[State, ...] = get_args(State)
+REPLAYABLE = timedelta(days=30)
+TOO_LATE = "worth nothing any more: the call has moved on"
+SWITCHED_OFF = "the webhook is disabled: it answered 410"
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One HTTP request: the `status` or the class of `error`, whose `fault` it was, the beginning of the answer."""
+
+    n: int
+    at: str
+    took_ms: int
+    status: int | None
+    error: str | None
+    fault: Fault | None
+    answer: str | None
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """A delivery as the API and the command line show it; times are ISO 8601. `next_at` is set while it is open."""
+
+    id: str
+    tenant_id: str
+    webhook: str
+    event_id: str
+    type: str
+    call_id: str | None
+    state: State
+    created_at: str
+    next_at: str | None
+    done_at: str | None
+    last_status: int | None
+    last_error: str | None
+    attempts: list[Attempt]
+
+
+class DeliveryFilter(Struct, frozen=True, kw_only=True):
+    """What `listing` lets through; None lets all through."""
+
+    webhook: str | None = None
+    state: State | None = None
+    call: str | None = None
+
+
+def enqueue(
+    tenant_id: str,
+    tx: Connection,
+    *,
+    events: Sequence[CallEvent],
+    webhooks: Sequence[Webhook],
+    matches: Matches,
+    now: datetime,
+) -> list[Owed]:
+    """Owes each event to every webhook that `matches` it; returns what is to be sent, in order.
+
+    Owing the same again changes nothing and returns nothing. The caller stores the events in the same transaction, and
+    hands what is returned to the delivery's worker after the commit.
+    """
+    pairs = [(one, hook) for one in events for hook in webhooks if matches(hook, one)]
+    if not pairs:
+        return []
+    off = _disabled(tenant_id, tx)
+    owed = [_owe(event, hook, to_ms(now)) for event, hook in pairs]
+    rows = [_row(one, off=one.webhook_id in off, now=to_ms(now)) for one in owed]
+    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    added = tx.execute(insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.state), rows)
+    fresh = {row.id for row in added if row.state == OPEN}
+    return [one for one in owed if one.id in fresh]
+
+
+def find(tenant_id: str, tx: Connection, delivery_id: str) -> Delivery:
+    """The tenant's delivery with this id, with its attempts; raises DeliveryNotFound."""
+    row = tx.execute(select(table).where(table.c.tenant_id == tenant_id, table.c.id == delivery_id)).first()
+    if row is None:
+        raise DeliveryNotFound(f"there is no delivery {delivery_id[:80]}", param="id")
+    return _shown(tx, [row])[0]
+
+
+def listing(
+    tenant_id: str, tx: Connection, wanted: DeliveryFilter, *, after: str | None = None, limit: int = 100
+) -> tuple[list[Delivery], str | None]:
+    """The tenant's deliveries, newest first, with their attempts, and the cursor of the next page (None on the last).
+
+    `after`: a cursor got before. Raises ValueError when it is none of ours.
+    """
+    return _page(tx, select(table).where(table.c.tenant_id == tenant_id), wanted, after=after, limit=limit)
+
+
+def any_tenant_listing(
+    tx: Connection, wanted: DeliveryFilter, *, after: str | None = None, limit: int = 100
+) -> tuple[list[Delivery], str | None]:
+    """`listing` for the operator: of all tenants."""
+    return _page(tx, select(table), wanted, after=after, limit=limit)
+
+
+def replay(tenant_id: str, tx: Connection, delivery_id: str, *, now: datetime) -> Delivery:
+    """Owes the delivery again, from the start of its retry schedule; an open one stays as it is.
+
+    Raises DeliveryNotFound, and InvalidRequest when the delivery is older than 30 days.
+    """
+    found = find(tenant_id, tx, delivery_id)
+    if found.state == "open":
+        return found
+    if found.created_at < (iso(now - REPLAYABLE) or ""):
+        raise InvalidRequest(f"delivery {found.id} is older than {REPLAYABLE.days} days", param="id")
+    late = to_ms(now + timedelta(seconds=LIVE_SECONDS)) if _is_live(found.type) else None
+    again = {"state": OPEN, "due_at": to_ms(now), "tries": 0, "expires_at": late, "done_at": None, "last_error": None}
+    tx.execute(update(table).where(table.c.tenant_id == tenant_id, table.c.id == delivery_id).values(again))
+    return find(tenant_id, tx, delivery_id)
+
+
+def any_tenant_replay(tx: Connection, delivery_id: str, *, now: datetime) -> Delivery:
+    """`replay` for the operator, who does not name the tenant."""
+    tenant_id = tx.execute(select(table.c.tenant_id).where(table.c.id == delivery_id)).scalar()
+    return replay(tenant_id or "", tx, delivery_id, now=now)
+
+
+def any_tenant_forget(tx: Connection, *, before: int, limit: int = 1000) -> int:
+    """Deletes up to `limit` deliveries that were closed before (ms UTC), and their attempts; how many they were."""
+    old = select(table.c.id).where(table.c.done_at < before, table.c.state != OPEN).limit(limit)
+    ids = list(tx.execute(old).scalars())
+    if ids:
+        tx.execute(attempt.delete().where(attempt.c.delivery_id.in_(ids)))
+        tx.execute(table.delete().where(table.c.id.in_(ids)))
+    return len(ids)
+
+
+def _is_live(type_: str) -> bool:
+    return type_ in LIVE or type_ == TEST
+
+
+def _owe(event: CallEvent, hook: Webhook, now: int) -> Owed:
+    expires_at = to_ms(event.at + timedelta(seconds=LIVE_SECONDS)) if _is_live(event.type) else None
+    return Owed(id=new_id("dlv"), webhook_id=hook.id, event=event, due_at=now, expires_at=expires_at)
+
+
+def _row(owed: Owed, *, off: bool, now: int) -> dict[str, Any]:
+    late = owed.expires_at is not None and owed.expires_at <= now
+    state, note = OPEN, None
+    if late:
+        state, note = DROPPED, TOO_LATE
+    elif off:
+        state, note = DROPPED if owed.live else DISABLED, SWITCHED_OFF
+    return {
+        "id": owed.id,
+        "tenant_id": owed.event.tenant_id,
+        "webhook_id": owed.webhook_id,
+        "event_id": owed.event.id,
+        "call_id": owed.event.call_id,
+        "type": owed.event.type,
+        "state": state,
+        "created_at": now,
+        "due_at": now,
+        "expires_at": owed.expires_at,
+        "done_at": None if state == OPEN else now,
+        "last_error": note,
+    }
+
+
+def _disabled(tenant_id: str, tx: Connection) -> set[str]:
+    query = select(lane.c.webhook_id).where(lane.c.tenant_id == tenant_id, lane.c.disabled_at.is_not(None))
+    return set(tx.execute(query).scalars())
+
+
+def _page(
+    tx: Connection, query: Select[Any], wanted: DeliveryFilter, *, after: str | None, limit: int
+) -> tuple[list[Delivery], str | None]:
+    query = query.where(*_conditions(wanted))
+    if after is not None:
+        query = query.where(table.c.position < int(after))
+    rows = tx.execute(query.order_by(table.c.position.desc()).limit(limit + 1)).all()
+    cursor = str(rows[limit - 1].position) if len(rows) > limit else None
+    return _shown(tx, rows[:limit]), cursor
+
+
+def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
+    columns = (
+        (table.c.webhook_id, wanted.webhook),
+        (table.c.state, NUMBER_OF[wanted.state] if wanted.state else None),
+        (table.c.call_id, wanted.call),
+    )
+    return [column == value for column, value in columns if value is not None]
+
+
+def _shown(tx: Connection, rows: Sequence[Row[Any]]) -> list[Delivery]:
+    made: dict[str, list[Attempt]] = {row.id: [] for row in rows}
+    tried = select(attempt).where(attempt.c.delivery_id.in_(list(made))).order_by(attempt.c.n)
+    for one in tx.execute(tried) if rows else ():
+        made[one.delivery_id].append(_attempt(one))
+    return [_delivery(row, made[row.id]) for row in rows]
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(
+        n=row.n,
+        at=_time(row.at) or "",
+        took_ms=row.took_ms,
+        status=row.status,
+        error=row.error,
+        fault=row.fault,
+        answer=row.answer,
+    )
+
+
+def _delivery(row: Row[Any], attempts: list[Attempt]) -> Delivery:
+    return Delivery(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        webhook=row.webhook_id,
+        event_id=row.event_id,
+        type=row.type,
+        call_id=row.call_id,
+        state=STATE_OF[row.state],
+        created_at=_time(row.created_at) or "",
+        next_at=_time(row.due_at) if row.state == OPEN else None,
+        done_at=_time(row.done_at),
+        last_status=row.last_status,
+        last_error=row.last_error,
+        attempts=attempts,
+    )
+
+
+def _time(ms: int | None) -> str | None:
+    return None if ms is None else iso(from_ms(ms))

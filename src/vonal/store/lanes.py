@@ -1,0 +1,219 @@
+"""The lanes: what a webhook's sender takes up next, and what it writes down afterwards. See `vonal.delivery`."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, literal_column, select, update
+
+from vonal.domain.delivery import LaneState, Owed, Settled
+from vonal.store import events as event_store
+from vonal.store.deliveries import NUMBER_OF, SWITCHED_OFF, TOO_LATE
+from vonal.store.sql import upsert
+from vonal.store.tables import DISABLED, DROPPED, OPEN, PARKED, attempt, lane, webhook
+from vonal.store.tables import delivery as table
+
+REMOVED = "the webhook was removed"
+GIVEN_UP = "the webhook has been down for too long"
+EVENTS_OWN_FAULT = (400, 413, 415, 422)  # told of this delivery, not of the webhook
+
+# A literal, not a parameter: only then do both databases use the partial indexes.
+_is_open: ColumnElement[bool] = table.c.state == literal_column("0")
+
+
+def waiting(
+    tenant_id: str, tx: Connection, webhook_id: str, *, now: int, limit: int, live_only: bool = False
+) -> tuple[list[Owed], bool]:
+    """What a webhook is owed, and whether that is all of it.
+
+    All of it, in order, when it is at most `limit` deliveries. Else up to `limit` that may be sent now: due, and first
+    of what is open of their call; live events before records.
+    """
+    mine = and_(table.c.tenant_id == tenant_id, table.c.webhook_id == webhook_id, _is_open)
+    counted = select(literal_column("1")).select_from(table).where(mine).limit(limit + 1).subquery()
+    if (tx.execute(select(func.count()).select_from(counted)).scalar() or 0) <= limit:
+        rows = tx.execute(select(table).where(mine).order_by(table.c.position)).all()
+        return _with_events(tenant_id, tx, rows), True
+    before = table.alias("before")
+    blocked = exists().where(
+        before.c.tenant_id == table.c.tenant_id,
+        before.c.call_id == table.c.call_id,
+        before.c.webhook_id == table.c.webhook_id,
+        before.c.position < table.c.position,
+        before.c.state == literal_column("0"),
+    )
+    first = select(table).where(mine, table.c.due_at <= now, ~blocked).order_by(table.c.due_at, table.c.position)
+    rows = tx.execute(first.where(table.c.expires_at.is_not(None)).limit(limit)).all()
+    if not live_only and len(rows) < limit:
+        rows = [*rows, *tx.execute(first.where(table.c.expires_at.is_(None)).limit(limit - len(rows)))]
+    return _with_events(tenant_id, tx, rows), False
+
+
+def any_tenant_due_lanes(tx: Connection, *, now: int) -> list[tuple[str, str, LaneState]]:
+    """(tenant, webhook, retry clock) of every webhook that is owed something due, and may be sent to."""
+    due = exists().where(
+        table.c.tenant_id == webhook.c.tenant_id,
+        table.c.webhook_id == webhook.c.id,
+        table.c.due_at <= now,
+        _is_open,
+    )
+    joined = webhook.outerjoin(lane, and_(lane.c.tenant_id == webhook.c.tenant_id, lane.c.webhook_id == webhook.c.id))
+    query = select(webhook.c.tenant_id, webhook.c.id, lane.c.fails, lane.c.next_at).select_from(joined)
+    rows = tx.execute(query.where(lane.c.disabled_at.is_(None), due))
+    return [(row.tenant_id, row.id, LaneState(fails=row.fails or 0, next_at=row.next_at or 0)) for row in rows]
+
+
+def any_tenant_settle(tx: Connection, results: Sequence[Settled]) -> None:
+    """Writes what became of attempts: the attempts, the deliveries' states and the lanes' clocks."""
+    tried = [one for one in results if one.outcome is not None]
+    upsert(tx, attempt, [_attempt(one) for one in tried], key=["delivery_id", "n"])
+    delivered = [_change(one) for one in results if one.state == "delivered"]
+    others = [_change(one) for one in results if one.state != "delivered"]
+    if delivered:
+        tx.execute(_update, delivered)
+    if others:
+        tx.execute(_update.where(_is_open), others)
+    clocks = {one.owed.lane: one.lane for one in results if one.lane is not None}
+    upsert(tx, lane, [_clock(key, state) for key, state in clocks.items()], key=["tenant_id", "webhook_id"])
+    for one in results:
+        if one.state == "disabled":
+            _disable(*one.owed.lane[:1], tx, one.owed.webhook_id, now=one.done_at)
+        if one.revived:
+            _revive(*one.owed.lane[:1], tx, one.owed.webhook_id, now=one.done_at)
+        if one.given_up_before is not None:
+            _give_up(*one.owed.lane[:1], tx, one.owed.webhook_id, before=one.given_up_before, now=one.done_at)
+
+
+def any_tenant_has_late(tx: Connection, *, now: int) -> bool:
+    """Whether there are live events whose time is over."""
+    query = select(literal_column("1")).select_from(table).where(_is_open, table.c.expires_at <= now).limit(1)
+    return tx.execute(query).first() is not None
+
+
+def any_tenant_expire(tx: Connection, *, now: int) -> int:
+    """Drops the live events whose time is over; how many they were."""
+    late = update(table).where(_is_open, table.c.expires_at <= now)
+    return tx.execute(late.values(state=DROPPED, done_at=now, last_error=TOO_LATE)).rowcount
+
+
+def any_tenant_close_orphans(tx: Connection, *, now: int) -> int:
+    """Drops what is owed to webhooks that are no more; how many deliveries they were."""
+    known = exists().where(webhook.c.tenant_id == table.c.tenant_id, webhook.c.id == table.c.webhook_id)
+    orphaned = update(table).where(table.c.state.in_([OPEN, DISABLED]), ~known)
+    return tx.execute(orphaned.values(state=DROPPED, done_at=now, last_error=REMOVED)).rowcount
+
+
+def any_tenant_enable_changed(tx: Connection, *, now: int) -> list[tuple[str, str]]:
+    """Opens the lanes, and what waits in them, of disabled webhooks that were changed since."""
+    joined = lane.join(webhook, and_(lane.c.tenant_id == webhook.c.tenant_id, lane.c.webhook_id == webhook.c.id))
+    query = select(lane, webhook.c.data).select_from(joined).where(lane.c.disabled_at.is_not(None))
+    changed = [row for row in tx.execute(query) if _digest(row.data) != row.disabled_digest]
+    for row in changed:
+        clock = {"fails": 0, "next_at": 0, "disabled_at": None, "disabled_digest": None}
+        tx.execute(update(lane).where(*_of(lane, row.tenant_id, row.webhook_id)).values(clock))
+        held = update(table).where(*_of(table, row.tenant_id, row.webhook_id), table.c.state == DISABLED)
+        tx.execute(held.values(state=OPEN, due_at=now, tries=0, done_at=None))
+    return [(row.tenant_id, row.webhook_id) for row in changed]
+
+
+def _with_events(tenant_id: str, tx: Connection, rows: Sequence[Row[Any]]) -> list[Owed]:
+    told = event_store.find(tenant_id, tx, [row.event_id for row in rows]) if rows else {}
+    return [
+        Owed(
+            id=row.id,
+            webhook_id=row.webhook_id,
+            event=told[row.event_id],
+            due_at=row.due_at,
+            attempts=row.attempts,
+            tries=row.tries,
+            expires_at=row.expires_at,
+        )
+        for row in rows
+        if row.event_id in told
+    ]
+
+
+_update = (
+    update(table)
+    .where(table.c.id == bindparam("of"))
+    .values(
+        state=bindparam("state_"),
+        attempts=bindparam("attempts_"),
+        tries=bindparam("tries_"),
+        due_at=bindparam("due_at_"),
+        done_at=bindparam("done_at_"),
+        last_status=bindparam("last_status_"),
+        last_error=bindparam("last_error_"),
+    )
+)
+
+
+def _change(one: Settled) -> dict[str, Any]:
+    outcome, made = one.outcome, 0 if one.outcome is None else 1
+    return {
+        "of": one.owed.id,
+        "state_": NUMBER_OF[one.state],
+        "attempts_": one.owed.attempts + made,
+        "tries_": one.owed.tries + made,
+        "due_at_": one.due_at,
+        "done_at_": None if one.state == "open" else one.done_at,
+        "last_status_": outcome.status if outcome else None,
+        "last_error_": one.note or (outcome.error if outcome else None),
+    }
+
+
+def _attempt(one: Settled) -> dict[str, Any]:
+    outcome = one.outcome
+    assert outcome is not None  # noqa: S101 - only what was tried comes here
+    return {
+        "tenant_id": one.owed.event.tenant_id,
+        "delivery_id": one.owed.id,
+        "n": one.owed.attempts + 1,
+        "at": one.at,
+        "took_ms": outcome.took_ms,
+        "status": outcome.status,
+        "error": outcome.error,
+        "fault": outcome.fault,
+        "answer": outcome.answer,
+    }
+
+
+def _clock(key: tuple[str, str], state: LaneState) -> dict[str, Any]:
+    return {"tenant_id": key[0], "webhook_id": key[1], "fails": state.fails, "next_at": state.next_at}
+
+
+def _disable(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> None:
+    data = tx.execute(select(webhook.c.data).where(webhook.c.tenant_id == tenant_id, webhook.c.id == webhook_id))
+    row = {
+        "tenant_id": tenant_id,
+        "webhook_id": webhook_id,
+        "fails": 0,
+        "next_at": 0,
+        "disabled_at": now,
+        "disabled_digest": _digest(data.scalar() or ""),
+    }
+    upsert(tx, lane, [row], key=["tenant_id", "webhook_id"])
+    held = (
+        update(table).where(*_of(table, tenant_id, webhook_id), _is_open).values(done_at=now, last_error=SWITCHED_OFF)
+    )
+    tx.execute(held.where(table.c.expires_at.is_not(None)).values(state=DROPPED))
+    tx.execute(held.where(table.c.expires_at.is_(None)).values(state=DISABLED))
+
+
+def _revive(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> None:
+    status = func.coalesce(table.c.last_status, 0)
+    back_off = update(table).where(*_of(table, tenant_id, webhook_id), _is_open, table.c.due_at > now)
+    tx.execute(back_off.where(status.not_in(EVENTS_OWN_FAULT)).values(due_at=now))
+
+
+def _give_up(tenant_id: str, tx: Connection, webhook_id: str, *, before: int, now: int) -> None:
+    old = update(table).where(*_of(table, tenant_id, webhook_id), _is_open, table.c.created_at <= before)
+    tx.execute(old.values(state=PARKED, done_at=now, last_error=GIVEN_UP))
+
+
+def _of(which: Any, tenant_id: str, webhook_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return which.c.tenant_id == tenant_id, which.c.webhook_id == webhook_id
+
+
+def _digest(data: str) -> str:
+    return hashlib.sha256(data.encode()).hexdigest()

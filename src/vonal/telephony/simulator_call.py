@@ -1,0 +1,160 @@
+"""One call as the outside world sees it, and what a phone or a carrier's customer does with it."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+NORMAL, BUSY, NO_ANSWER, REJECTED, CONGESTION, UNALLOCATED = 16, 17, 19, 21, 34, 1
+
+Sound = int | str | None
+"""What is heard: a tone of so many Hz, an Asterisk sound by name (`demo-congrats`), or silence."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a party lets hear once the call is answered, and after how many seconds it hangs up, if ever."""
+
+    sound: Sound = None
+    talk: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """What is done with a call that comes in: rings `after` seconds (None: for ever), then answers, or hangs up with
+    `cause` (Q.850)."""
+
+    after: float | None
+    answers: bool = False
+    said: Said = Said()
+    cause: int = NORMAL
+
+
+def answer(sound: Sound = 440, *, after: float = 0.0, talk: float | None = None) -> Behaviour:
+    """Answers after so many seconds with `sound`; hangs up after `talk` seconds, or never."""
+    return Behaviour(after=after, answers=True, said=Said(sound, talk))
+
+
+def refuse(cause: int, *, after: float = 0.0) -> Behaviour:
+    """Hangs up with a Q.850 cause; Asterisk says it in SIP (17: 486, 19: 480, 21: 403, 34: 503, 1: 404)."""
+    return Behaviour(after=after, cause=cause)
+
+
+def ring() -> Behaviour:
+    """Rings and is never answered."""
+    return Behaviour(after=None)
+
+
+class Ari(Protocol):
+    """How a call acts on its channel. Answers the JSON value, `None` for an empty answer or a channel that is gone."""
+
+    async def __call__(self, method: str, path: str, body: dict[str, Any] | None = None, /, **query: str) -> Any: ...
+
+
+@dataclass(eq=False, kw_only=True)
+class Call:
+    """A phone's or a carrier's end of a call. `number` and `name` are the other side's, as shown here.
+
+    `called`: the user of the called URI. `headers`: of the INVITE, those named in `HEADERS`, when present.
+    `cause` (Q.850) and `sip_code` (the refusal's, where there was one) are there once it has ended.
+    """
+
+    id: str
+    ari: Ari = field(repr=False)
+    incoming: bool
+    called: str
+    said: Said = Said()
+    number: str = ""
+    name: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    ringing: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    answered: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    back: asyncio.Queue[str] = field(default_factory=asyncio.Queue, repr=False)
+    playbacks: int = field(default=0, repr=False)
+    playing: str | None = field(default=None, repr=False)
+    held: bool = False
+    digits: str = ""
+    cause: int | None = None
+    sip_code: int | None = None
+
+    async def ring(self) -> None:
+        await self._do("POST", "ring")
+
+    async def answer(self) -> None:
+        await self._do("POST", "answer")
+
+    async def hang_up(self, cause: int = NORMAL) -> None:
+        await self.ari("DELETE", f"channels/{self.id}", reason_code=str(cause))
+
+    async def play(self, sound: Sound) -> None:
+        """From now on the other side hears this: a tone for ever, a sentence ten times."""
+        await self._quiet()
+        self.said = replace(self.said, sound=sound)
+        if sound is None:
+            return
+        media = f"tone:{sound}" if isinstance(sound, int) else ",".join([f"sound:{sound}"] * 10)
+        self.playbacks += 1
+        playback = f"{self.id}-{self.playbacks}"
+        await self._do("POST", "play", media=media, playbackId=playback)
+        self.playing = playback
+
+    async def hold(self) -> None:
+        await self._do("POST", "hold")
+
+    async def unhold(self) -> None:
+        await self._do("DELETE", "hold")
+        await self.play(self.said.sound)
+
+    async def press(self, digits: str) -> None:
+        """Sends DTMF (RFC 4733)."""
+        await self._do("POST", "dtmf", dtmf=digits)
+        await self.play(self.said.sound)
+
+    async def listen(self) -> str:
+        """Records from now on; answers the file's name in `Simulator.heard_folder`.
+
+        Signed 16 bit little-endian stereo at 8 kHz: left is what this side hears, right what it says.
+        """
+        await self._through("listen")
+        await self.play(self.said.sound)
+        return f"{self.id}.raw"
+
+    async def refer(self, uri: str) -> bool:
+        """REFER in the dialog, as a desk phone's transfer key does it. Hangs up when it succeeded."""
+        await self._do("POST", "variable", variable="REFER_TO", value=uri)
+        done = await self._through("refer") == "SUCCESS"
+        if done:
+            await self.hang_up()
+        else:
+            await self.play(self.said.sound)
+        return done
+
+    async def replaces(self) -> str:
+        """This dialog as the value of a Replaces header (RFC 3891), percent-encoded for a URI; from the peer's side."""
+        names = ("call-id", "remote_tag", "local_tag")
+        call_id, theirs, ours = [await self._variable(f"CHANNEL(pjsip,{name})") for name in names]
+        return f"{call_id.replace('@', '%40')}%3Bto-tag%3D{theirs}%3Bfrom-tag%3D{ours}"
+
+    async def _variable(self, name: str) -> str:
+        answer = await self._do("GET", "variable", variable=name)
+        return str(answer["value"]) if answer else ""
+
+    async def _through(self, context: str) -> str:
+        """Sends the channel through a piece of dialplan and waits until it is back; the piece's word."""
+        await self._do("POST", "continue", context=context, extension="s", priority="1")
+        coming, ending = asyncio.ensure_future(self.back.get()), asyncio.ensure_future(self.ended.wait())
+        await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+        word = coming.result() if coming.done() else "GONE"
+        coming.cancel()
+        ending.cancel()
+        return word
+
+    async def _quiet(self) -> None:
+        """A channel that plays does nothing else: Asterisk queues what it is told behind the sound."""
+        if self.playing is not None:
+            playing, self.playing = self.playing, None
+            await self.ari("DELETE", f"playbacks/{playing}")
+
+    async def _do(self, method: str, what: str, **query: str) -> Any:
+        await self._quiet()
+        return await self.ari(method, f"channels/{self.id}/{what}", **query)

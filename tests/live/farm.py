@@ -1,0 +1,160 @@
+"""A PBX configured as Vonal configures it, without the service, and the outside world around it; and ears."""
+
+import asyncio
+import math
+from array import array
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ports import free_port
+from vonal.domain.directory import Directory
+from vonal.telephony import configuration
+from vonal.telephony.binary import AsteriskBinary
+from vonal.telephony.engine import FOLDERS, Engine, asterisk_conf
+from vonal.telephony.simulator import Simulator
+from vonal.telephony.simulator_call import Call
+
+RATE = 8000
+WINDOW = RATE // 10
+CANDIDATES = range(100, 2010, 10)
+ARI_PASSWORD = "farm-password"
+YAML = """
+trunks:
+  - {id: carrier, address: "127.0.0.1:{port}", match: ["127.0.0.1:{port}"]}
+  - {id: member, address: "127.0.0.1:{port}", username: vonaluser, password: trunk-secret, register: true}
+tenants:
+  - id: acme
+    name: Acme Kft.
+    country: HU
+    extensions:
+      - {number: "101", name: Kovács Anna, secret: phone-secret-1}
+      - {number: "102", name: Nagy Béla, secret: phone;secret-2}
+      - {number: "103", name: Tóth Csaba, contact: "sip:103@127.0.0.1:{port}"}
+      - {number: "104", name: Kis Dóra, secret: phone-secret-4, contact: "sip:104@127.0.0.1:{port}"}
+      - {number: "105", name: Szabó Éva, secret: phone-secret-5}
+    numbers:
+      - {number: "+3612345678", name: Központ, ring: ["101"]}
+      - {number: "+3612345679", name: Mindenki, ring: ["101", "102"]}
+      - {number: "+3612345670", name: Sorban, ring: ["101", "102"], strategy: in_order, timeout: 5}
+    outbound: {trunk: carrier, caller_id: "+3612345678", countries: [HU, AT]}
+    recording: {mode: all}
+  - id: other
+    name: Other Ltd.
+    country: HU
+    extensions:
+      - {number: "101", secret: phone-secret-9}
+    numbers:
+      - {number: "+3619999999", ring: ["101"]}
+    outbound: {trunk: member, caller_id: "+3619999999", countries: [HU]}
+"""
+
+
+@dataclass(frozen=True)
+class Farm:
+    """A PBX (`journal`: its CEL file) and the `outside`."""
+
+    pbx: Engine
+    outside: Simulator
+
+    @property
+    def journal(self) -> Path:
+        return self.pbx.folder / "log" / "cel-custom" / configuration.JOURNAL
+
+
+@asynccontextmanager
+async def running_farm(folder: Path, binary: AsteriskBinary, *, yaml: str = YAML) -> AsyncIterator[Farm]:
+    """A running farm of the directory in `yaml`, where each `{port}` is a free port of its own; phones registered."""
+    directory = read_directory(yaml)
+    sip, ari = _free_ports(2)
+    site = configuration.Site(
+        sip_listen=("127.0.0.1", sip),
+        rtp_ports=(20000, 24000),
+        ari_port=ari,
+        ari_password=ARI_PASSWORD,
+        modules=binary.modules,
+    )
+    pbx = Engine(binary, folder / "pbx", ari_port=ari, ari_password=ARI_PASSWORD)
+    for name in FOLDERS:
+        (pbx.folder / name).mkdir(parents=True, exist_ok=True)
+    files = {**configuration.render(directory, site), "asterisk.conf": asterisk_conf(binary, pbx.folder)}
+    configuration.write(pbx.folder / "etc", files)
+    try:
+        await pbx.ensure_running()
+        async with Simulator(directory, folder=folder / "outside", binary=binary, pbx=f"127.0.0.1:{sip}") as outside:
+            yield Farm(pbx, outside)
+    finally:
+        await pbx.stop(grace=0.5)
+
+
+def read_directory(yaml: str) -> Directory:
+    """The directory, with a free port in place of each `{port}`."""
+    pieces = yaml.split("{port}")
+    ports = [*map(str, _free_ports(len(pieces) - 1)), ""]
+    text = "".join(piece + port for piece, port in zip(pieces, ports, strict=True))
+    return msgspec.yaml.decode(text, type=Directory)
+
+
+async def heard(outside: Simulator, file: str) -> AsyncIterator[int | None]:
+    """What is heard in a recording that `Call.listen` began, a tenth of a second at a time as it is written, in Hz."""
+    path, at = outside.heard_folder / file, 0
+    while True:
+        samples = stereo(path)[0] if path.exists() else array("h")
+        if len(samples) >= at + WINDOW:
+            yield tone_of(samples[at : at + WINDOW])
+            at += WINDOW
+        else:
+            await asyncio.sleep(0.02)
+
+
+async def hears(outside: Simulator, call: Call, tone: int) -> None:
+    """Waits until this end of the call hears `tone`."""
+    async for each in heard(outside, await call.listen()):
+        if each == tone:
+            return
+
+
+def dominant_tone(path: Path, channel: int) -> int | None:
+    """The tone heard longest on a channel (0 left, 1 right) of raw 16 bit stereo at 8 kHz, in Hz; None if there's none."""
+    samples = stereo(path)[channel]
+    tones = Counter(
+        tone_of(samples[at : at + WINDOW]) for at in range(0, len(samples) - WINDOW, max(WINDOW, len(samples) // 20))
+    )
+    del tones[None]
+    return max(tones, key=tones.__getitem__, default=None)
+
+
+def stereo(path: Path) -> tuple[Sequence[int], Sequence[int]]:
+    """Left and right of raw signed 16 bit little-endian stereo."""
+    content = path.read_bytes()
+    samples = array("h", content[: len(content) // 4 * 4])
+    return samples[0::2], samples[1::2]
+
+
+def tone_of(samples: Sequence[int], rate: int = RATE) -> int | None:
+    """The tone (Goertzel, in steps of 10 Hz) that holds most of the samples' energy, in Hz; None if no tone does."""
+    energy = sum(sample * sample for sample in samples)
+    if energy < len(samples) * 100**2:  # -50 dBFS
+        return None
+    powers = {tone: _goertzel(samples, tone / rate) for tone in CANDIDATES}
+    loudest = max(powers, key=powers.__getitem__)
+    return loudest if powers[loudest] * 2 / (len(samples) * energy) > 0.5 else None
+
+
+def _goertzel(samples: Sequence[int], frequency: float) -> float:
+    factor = 2 * math.cos(2 * math.pi * frequency)
+    before = last = 0.0
+    for sample in samples:
+        before, last = last, sample + factor * last - before
+    return last * last + before * before - factor * last * before
+
+
+def _free_ports(count: int) -> list[int]:
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)
