@@ -138,7 +138,7 @@ def stereo(path: Path) -> tuple[Sequence[int], Sequence[int]]:
 def tone_of(samples: Sequence[int], rate: int = RATE) -> int | None:
     """The tone (Goertzel, in steps of 10 Hz) that holds most of the samples' energy, in Hz; None if no tone does."""
     energy = sum(sample * sample for sample in samples)
-    if energy < len(samples) * 100**2:  # -50 dBFS
+    if energy <= len(samples) * 100**2:  # -50 dBFS
         return None
     powers = {tone: _goertzel(samples, tone / rate) for tone in CANDIDATES}
     loudest = max(powers, key=powers.__getitem__)

@@ -154,7 +154,7 @@ async def test_asterisk_outlives_a_killed_starter_and_is_adopted(made: Made, eng
     starter = subprocess.Popen(
         [sys.executable, "-c", STARTER, str(adopter.folder), str(engine_dir), port, PASSWORD], stdout=subprocess.PIPE
     )
-    pid = json.loads(starter.stdout.readline())["pid"]
+    pid = json.loads(next(line for line in starter.stdout if line.startswith(b"{")))["pid"]
     starter.kill()
     starter.wait()
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from live.farm import Farm, dominant_tone, hears, running_farm, stereo, tone_of
 from vonal import config
@@ -16,7 +17,7 @@ NUMBER = "+3612345678"
 pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def farm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Farm]:
     engine_dir = config.load().engine_dir
     install(engine_dir, progress=lambda _: None)
@@ -26,7 +27,7 @@ async def farm(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Farm]:
         yield farm
 
 
-@pytest.fixture(autouse=True)
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def quiet(farm: Farm) -> AsyncIterator[None]:
     """Each test begins and ends with no call; none takes longer than this."""
     async with asyncio.timeout(40):

@@ -2,10 +2,11 @@
 
 import base64
 import binascii
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from litestar import Request
 
+from vonal.directory.credentials import Authenticator
 from vonal.domain.directory import Scope
 from vonal.domain.errors import AuthFailed, InvalidRequest, IpNotAllowed, ScopeMissing
 from vonal.domain.principal import Principal
@@ -24,24 +25,15 @@ class Credentials(NamedTuple):
     key: str = ""
 
 
-class Authenticate(Protocol):
-    """`vonal.directory.credentials`. Raises AuthFailed."""
-
-    async def __call__(
-        self, *, user: str | None = None, password: str | None = None, key: str | None = None
-    ) -> Principal:
-        """Whose credentials these are."""
-
-
 async def principal_of(
-    request: Request[Any, Any, Any], sent: dict[str, Any], authenticate: Authenticate, *, scope: Scope
+    request: Request[Any, Any, Any], sent: dict[str, Any], authenticator: Authenticator, *, scope: Scope
 ) -> Principal:
     """Who asks. Takes the credentials out of the parameters `sent`.
 
     Raises AuthFailed, IpNotAllowed, ScopeMissing; InvalidRequest when there are credentials of two kinds.
     """
     found = credentials_in(request.headers.getall("authorization", []), request.headers.getall("x-api-key", []), sent)
-    principal = await _known(found, authenticate)
+    principal = await _known(found, authenticator)
     client = request.scope.get("client")
     if not principal.may_come_from(client[0] if client else ""):
         raise IpNotAllowed("These credentials may not be used from this address.")
@@ -63,14 +55,14 @@ def credentials_in(authorizations: list[str], keys: list[str], sent: dict[str, A
     return found.pop() if found else None
 
 
-async def _known(found: Credentials | None, authenticate: Authenticate) -> Principal:
+async def _known(found: Credentials | None, authenticator: Authenticator) -> Principal:
     if found is None or max(map(len, found)) > MAX_LENGTH or "\x00" in "".join(found):
         raise AuthFailed(REFUSAL)
     try:
         if found.key:
-            return await authenticate(key=found.key)
+            return await authenticator(key=found.key)
         if found.user and found.password:
-            return await authenticate(user=found.user, password=found.password)
+            return await authenticator(user=found.user, password=found.password)
     except AuthFailed:
         raise AuthFailed(REFUSAL) from None
     raise AuthFailed(REFUSAL)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from vonal.api.errors import MEDIA_TYPE, classified, problem
@@ -29,7 +30,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(scope)
@@ -41,8 +42,8 @@ class Edge:
                 await reply.problem(fault)
             else:
                 await self.app(scope, receive, reply)
-        except Exception as error:  # noqa: BLE001 - nobody behind us would tell the caller
-            log.error("a request failed", request_id=request_id, exc_info=error)
+        except Exception as error:
+            log.exception("a request failed", request_id=request_id)
             if reply.status is None:
                 await reply.problem(classified(error))
         finally:

@@ -32,7 +32,7 @@ _OF_LITESTAR: dict[int, type[VonalError]] = {
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """What went wrong. `code` is stable; `param` names the parameter at fault; `retryable`: the same may succeed later."""
+    """What went wrong. `code` is stable; `param`: the parameter at fault; `retryable`: the same may succeed later."""
 
     type: str
     title: str

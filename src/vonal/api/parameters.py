@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import Request
 from msgspec import Struct
-from msgspec.inspect import DatetimeType, DictType, StrType, UnionType, type_info
+from msgspec.inspect import DateTimeType, DictType, StrType, UnionType, type_info
 from msgspec.structs import FieldInfo
 
 from vonal.domain.errors import (
@@ -148,7 +148,7 @@ def _tidied(value: str, name: str, kinds: frozenset[type]) -> str:
         raise _ERRORS.get(name, InvalidRequest)(f"{name} has control characters.", param=name)
     if name in PHONE_NUMBERS:
         return _LOST_PLUS.sub("+", value)
-    if DatetimeType in kinds:
+    if DateTimeType in kinds:
         return _LOST_ZONE.sub("+", value)
     return value if StrType in kinds else _WORDS.get(value.strip().lower(), value.strip())
 

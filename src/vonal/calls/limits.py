@@ -18,7 +18,7 @@ class Limiter:
         self._taken: dict[str, deque[float]] = {}
 
     def take(self, key: str, *, now: float) -> None:
-        """Counts one for `key` at the time `now` (seconds of a steady clock). Raises RateLimited when there is no room."""
+        """Counts one for `key` at `now` (seconds of a steady clock). Raises RateLimited when there is no room."""
         taken = self._taken.setdefault(key, deque())
         while taken and taken[0] <= now - self._seconds:
             taken.popleft()

@@ -15,9 +15,9 @@ from vonal.calls.converter import Converter
 from vonal.calls.folders import Folders
 from vonal.calls.sound import Job
 from vonal.domain.call import Call
-from vonal.domain.errors import RecordingDeleted, RecordingNotFound, RecordingNotReady
+from vonal.domain.errors import InvalidRequest, RecordingDeleted, RecordingNotFound, RecordingNotReady
 from vonal.domain.reference import Keys, decode
-from vonal.domain.sound import MEDIA_TYPES, Format, download_name
+from vonal.domain.sound import FORMATS, MEDIA_TYPES, Format, download_name
 from vonal.store import calls, recordings
 from vonal.store.database import Database
 from vonal.store.recordings import StoredRecording
@@ -52,19 +52,21 @@ class Playback:
         """Ends the converting process."""
         await self.converter.close()
 
-    async def open(self, tenant_id: str, recording_id: str, *, format_: Format | None = None) -> Opened:
+    async def open(self, tenant_id: str, recording_id: str, format_: str | None = None) -> Opened:
         """The recording's file, in `format_` or else as it is kept.
 
-        Raises RecordingIdUndecodable, RecordingNotFound (also when the recording failed), RecordingNotReady (with
-        `retry_after`), RecordingDeleted, and ConversionFailed when a copy in another format cannot be made.
+        Raises InvalidRequest (unknown format), RecordingIdUndecodable, RecordingNotFound (also when the recording
+        failed), RecordingNotReady (with `retry_after`), RecordingDeleted, and ConversionFailed when a copy in another
+        format cannot be made.
         """
+        wanted = None if format_ is None else _format(format_)
         decode(self._keys, tenant_id, recording_id)
         row, call = await self._db.read(lambda tx: _look_up(tenant_id, tx, recording_id))
         path = self._folders.recordings / _path_of(row)
         if not path.is_file():
             log.error("the file of a ready recording is gone", recording=recording_id, path=str(path))
             raise RecordingNotFound("The recording's file is gone.", param="id")
-        etag, kept = row.sha256 or "", format_ or row.format
+        etag, kept = row.sha256 or "", wanted or row.format
         if kept != row.format:
             path, etag = await self._copy(row, path, kept)
         return Opened(
@@ -92,6 +94,13 @@ class Playback:
             job = Job(source=str(source), target=str(target), draft=str(draft), format=wanted)
             sound = await self.converter.convert(job)
             return target.rename(target.with_name(f"{row.id}.{sound.sha256}.{wanted}")), sound.sha256
+
+
+def _format(name: str) -> Format:
+    for known in FORMATS:
+        if known == name:
+            return known
+    raise InvalidRequest(f"Formats are: {', '.join(FORMATS)}.", param="format")
 
 
 def _look_up(tenant_id: str, tx: Connection, recording_id: str) -> tuple[StoredRecording, Call | None]:

@@ -17,6 +17,7 @@ from asyncinotify import Inotify, Mask
 from msgspec import Struct
 
 from vonal.calls.converter import ConversionFailed, Converter, ConverterDied
+from vonal.calls.folders import Folders
 from vonal.calls.sound import FRAME_BYTES, Job
 from vonal.domain.call import Recording
 from vonal.domain.sound import Outcome, Reason, stored_path
@@ -33,28 +34,6 @@ _QUIET = 5.0  # seconds; MixMonitor writes every second, so a file older than th
 _SWEPT_AT_ONCE = 500
 
 Settle = Callable[[Outcome], Awaitable[None]]
-
-
-class Folders(Struct, frozen=True, kw_only=True):
-    """Where sound lies: Asterisk's raw files, finished recordings, and copies made in other formats."""
-
-    spool: Path
-    recordings: Path
-    copies: Path
-
-    @classmethod
-    def of(cls, data_dir: Path) -> "Folders":
-        """The folders inside the service's data folder."""
-        return cls(
-            spool=data_dir / "engine" / "spool" / "monitor",
-            recordings=data_dir / "recordings",
-            copies=data_dir / "copies",
-        )
-
-    @property
-    def drafts(self) -> Path:
-        """Unfinished files; on the recordings' own file system, and no tenant's id begins with a dot."""
-        return self.recordings / ".drafts"
 
 
 class _Waiting(Struct, kw_only=True):
@@ -207,7 +186,10 @@ class Recorder:
             await self._failed(row, "empty")
         else:
             await self._settle(await self._converted(row, raw))
-        raw.unlink()
+        try:
+            raw.unlink()
+        except OSError as fault:  # the recording is safe; the next start tries again
+            log.warning("raw file cannot be deleted", raw=str(raw), reason=fault.strerror)
 
     async def _converted(self, row: StoredRecording, raw: Path) -> Outcome:
         path = stored_path(row.tenant_id, row.id, row.created_at, row.format)

@@ -1,8 +1,9 @@
-"""Deletes recordings whose time is up: first the files, then the fact is written, so that a kill leaves no sound behind."""
+"""Deletes recordings whose time is up: first the files, then the fact is written; a kill leaves no sound behind."""
 
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -48,22 +49,35 @@ class Retention:
             await asyncio.sleep(_EVERY)
 
     async def delete_due(self) -> int:
-        """Deletes all whose time is up now; returns how many these were. Raises OSError when a file resists."""
+        """Deletes all whose time is up now; returns how many. A file that resists is logged and passed over."""
+        tried: set[str] = set()
         deleted = 0
-        while due := await self._db.read(lambda tx: store.any_tenant_due(tx, self._now(), _BATCH)):
+        while due := [row for row in await self._due(_BATCH + len(tried)) if row.id not in tried]:
+            tried |= {row.id for row in due}
             for row in due:
-                await asyncio.to_thread(self._delete_files, row)
-                await self._settle(_deleted(row))
-            deleted += len(due)
+                deleted += await self._delete(row)
         if deleted:
             log.info("recordings deleted, their time being up", count=deleted)
         return deleted
 
+    async def _due(self, limit: int) -> list[StoredRecording]:
+        return await self._db.read(lambda tx: store.any_tenant_due(tx, self._now(), limit))
+
+    async def _delete(self, row: StoredRecording) -> bool:
+        try:
+            await asyncio.to_thread(self._delete_files, row)
+        except OSError as fault:
+            log.error("recording cannot be deleted", recording=row.id, file=fault.filename, reason=fault.strerror)  # noqa: TRY400
+            return False
+        await self._settle(_deleted(row))
+        return True
+
     def delete_old_copies(self) -> None:
         """Deletes copies in other formats that nobody has asked for since yesterday."""
         for copy in self._folders.copies.glob("*"):
-            if time.time() - copy.stat().st_mtime > _COPY_KEPT:
-                copy.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # deleted meanwhile, with its recording
+                if time.time() - copy.stat().st_mtime > _COPY_KEPT:
+                    copy.unlink()
 
     def _delete_files(self, row: StoredRecording) -> None:
         if row.path:

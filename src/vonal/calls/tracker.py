@@ -17,6 +17,7 @@ from vonal.domain.call import Call, Direction, Disposition, Leg, Party, Recordin
 from vonal.domain.events import CallEvent, next_event
 from vonal.domain.journal import JournalRow, endpoint_of
 
+NORMAL_CLEARING = 16  # Q.850: somebody hung up
 _OVER = ("ended", "completed")
 
 
@@ -213,7 +214,7 @@ def _entered(turn: Turn) -> None:
 
 
 def _let_in_partner(turn: Turn, dialling: Leg) -> None:
-    """Who was called enters first. One that we did not see enter came from another call: a pickup, a blonde transfer."""
+    """Who was called enters first; if unseen, he came from another call: by a pickup or a blonde transfer."""
     called = (leg for leg in turn.call.legs if leg is not dialling and leg.party == "called")
     waiting = [leg for leg in called if leg.ended_at is None and leg.bridge is None]
     partner = max(waiting, key=lambda leg: leg.answered_at is not None, default=None)
@@ -268,12 +269,17 @@ def _hung_up(turn: Turn) -> None:
         return
     _end_leg(call, leg, row.at)
     leg.cause = row.cause
-    leg.disposition = "answered" if leg.answered_at else row.disposition
+    leg.disposition = "answered" if leg.answered_at else _own_end(row)
     source = row.extra.get("hangupsource")
     by = next((one for one in call.legs if one.channel_name == source), None) if source else None
     call.ended_by = by.party if by else call.ended_by
-    if leg is call.legs[0] and call.answered_at is None and row.disposition == "cancelled":
+    if leg is call.legs[0] and call.answered_at is None and row.cause == NORMAL_CLEARING:
         call.outcome = "cancelled"
+
+
+def _own_end(row: JournalRow) -> Disposition | None:
+    """How an unanswered leg ended by itself; None when the call's end, or another leg, was what ended it."""
+    return row.disposition if row.cause and row.disposition in ("busy", "rejected", "failed") else None
 
 
 def _channel_gone(turn: Turn) -> None:
@@ -373,9 +379,10 @@ def _end(call: Call, at: datetime) -> list[CallEvent]:
     call.state = "ended"
     call.disposition = call.disposition or _unanswered(call)
     for leg in call.legs:
-        leg.disposition = leg.disposition or _leg_disposition(call, leg)
-    call.cause = _cause(call)
-    call.ended_by = call.ended_by or "system"
+        leg.disposition = _leg_disposition(call, leg)
+    call.cause = next((leg.cause for leg in call.legs if leg.cause), None)
+    if call.ended_by is None or call.disposition == "no_answer":
+        call.ended_by = "system"
     for one in call.recordings:
         one.state = "processing"
     events = [next_event(call, "call.ended", at)]
@@ -393,30 +400,29 @@ def _unanswered(call: Call) -> Disposition:
     """What became of a call that nobody answered: the most telling of what its legs came to."""
     if call.interrupted or call.refused:
         return "failed"
-    if call.outcome == "cancelled" or _caller_gave_up(call):
+    if call.outcome == "cancelled":
         return "cancelled"
-    rung = [leg.disposition for leg in call.legs if leg.party == "called" or call.origin == "click_to_call"]
-    found = {*rung, call.outcome}
-    return next((one for one in ("no_answer", "busy", "rejected") if one in found), "failed")
+    found = {leg.disposition for leg in _rung(call)} | {call.outcome}
+    if call.outcome is None and any(leg.disposition is None for leg in _rung(call)):
+        return "no_answer"
+    return next((one for one in ("no_answer", "rejected", "busy") if one in found), "failed")
 
 
-def _caller_gave_up(call: Call) -> bool:
-    return bool(call.legs) and call.outcome is None and call.ended_by == "caller" and call.origin == "phone"
+def _rung(call: Call) -> list[Leg]:
+    """The legs that were asked to answer: those called, and a click-to-call's own agent."""
+    return [
+        leg for leg in call.legs if leg.party == "called" or (call.origin == "click_to_call" and not leg.answered_at)
+    ]
 
 
 def _leg_disposition(call: Call, leg: Leg) -> Disposition:
     if leg.answered_at:
         return "answered"
-    if call.disposition == "answered":
-        return "no_answer"  # a neighbour in the ring group was quicker
-    return call.disposition or "failed"
-
-
-def _cause(call: Call) -> int | None:
-    causes = [leg.cause for leg in call.legs if leg.cause]
-    if call.answered_at or not causes:
-        return causes[0] if causes else None
-    return next((leg.cause for leg in reversed(call.legs) if leg.party == "called" and leg.cause), causes[0])
+    if leg is call.legs[0]:
+        return call.disposition or "failed"  # what its caller was told
+    if leg.disposition is not None:
+        return leg.disposition
+    return "cancelled" if call.disposition == "cancelled" else "no_answer"  # perhaps a neighbour was quicker
 
 
 _HANDLERS: dict[str, Callable[[Turn], None]] = {

@@ -14,7 +14,6 @@ from functools import partial
 
 import structlog
 from msgspec.structs import replace
-from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
 from vonal.delivery import retry
@@ -24,7 +23,6 @@ from vonal.domain.delivery import LaneState, Outcome, Owed, Request, Settled, Un
 from vonal.domain.errors import VonalError
 from vonal.store import deliveries, lanes
 from vonal.store.database import Database
-from vonal.store.sql import to_ms
 
 log = structlog.get_logger(__name__)
 Prepare = Callable[[Owed], AbstractAsyncContextManager[Request | Unsendable]]
@@ -34,13 +32,6 @@ SUSPECTS_IN_FLIGHT = 64  # of them, to webhooks whose last attempt failed
 SWEEP_S = 1.0
 FORGET_EVERY_S = 3600.0
 KEPT = timedelta(days=30)
-
-DELIVERIES = Counter("vonal_deliveries", "Deliveries and attempts, by what became of them", ["outcome"])
-DELAY = Histogram(
-    "vonal_delivery_delay_seconds",
-    "From the event to its first request",
-    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
-)
 
 
 def milliseconds() -> int:
@@ -52,7 +43,7 @@ class Worker:
     """`run()` it as a task; `push` what `store.deliveries.enqueue` returned, after its commit, in that order.
 
     `prepare(owed)` makes the request (and may hold memory for it while its context is open), `send(request)` tries it
-    once and never raises for what the other side did.
+    once and never raises for what the other side did. `told` hears what became of each attempt, as a `State`.
     """
 
     def __init__(
@@ -61,11 +52,12 @@ class Worker:
         prepare: Prepare,
         send: Send,
         *,
+        told: Callable[[str], None] = lambda _: None,
         clock: Callable[[], int] = milliseconds,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._db, self._prepare, self._send = db, prepare, send
-        self._clock, self._chance = clock, chance
+        self._told, self._clock, self._chance = told, clock, chance
         self._settler = Settler(db, self._settled)
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._again: dict[str, Owed | None] = {}  # by delivery: how it waits once its outcome is written
@@ -108,7 +100,7 @@ class Worker:
         late, due = await self._db.read(partial(_look, now=now))
         if late:
             dropped = await self._db.write(partial(lanes.any_tenant_expire, now=now))
-            DELIVERIES.labels("dropped").inc(dropped)
+            log.info("delivery.too_late", count=dropped)
         for tenant_id, webhook_id, state in due:
             lane = self._lane((tenant_id, webhook_id), state)
             lane.reported()
@@ -148,8 +140,9 @@ class Worker:
 
     async def _forget(self) -> None:
         before = self._clock() - KEPT // timedelta(milliseconds=1)
-        while await self._db.write(partial(deliveries.any_tenant_forget, before=before)):
-            await asyncio.sleep(0)
+        forgotten = True
+        while forgotten:
+            forgotten = bool(await self._db.write(partial(deliveries.any_tenant_forget, before=before)))
 
     async def _surviving(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -241,8 +234,6 @@ class Worker:
             async with self._prepare(owed) as request:
                 if isinstance(request, Unsendable):
                     return request
-                if owed.attempts == 0:
-                    DELAY.observe(max(self._clock() - to_ms(owed.event.at), 0) / 1000)
                 return await self._send(request)
         except VonalError as fault:
             if fault.fault != "ours":
@@ -260,19 +251,17 @@ class Worker:
             return
         lane.failed(owed)
         gone = Settled(owed=owed, state="dropped", at=at, done_at=at, due_at=owed.due_at, note=lanes.REMOVED)
-        self._settle(gone, None, "dropped")
+        self._settle(gone, None)
 
     def _our_fault(self, lane: Lane, owed: Owed, at: int) -> None:
         lane.failed(owed)
         due_at = self._clock() + retry.OWN_FAULT_MS
         later = Settled(owed=owed, state="open", at=at, done_at=at, due_at=due_at, note="our own fault; tried again")
-        self._settle(later, replace(owed, due_at=due_at), "our_fault")
+        self._settle(later, replace(owed, due_at=due_at))
 
     def _judge(self, lane: Lane, owed: Owed, outcome: Outcome, at: int) -> None:
         now = self._clock()
-        verdict = retry.judge(
-            outcome, tries=owed.tries + 1, expires_at=owed.expires_at, now=now, chance=self._chance()
-        )
+        verdict = retry.judge(outcome, tries=owed.tries + 1, expires_at=owed.expires_at, now=now, chance=self._chance())
         clock, revived, given_up = self._breaker(lane, owed, outcome, verdict)
         result = Settled(
             owed=owed,
@@ -288,7 +277,8 @@ class Worker:
         again = None
         if verdict.state == "open":
             again = replace(owed, due_at=verdict.due_at, attempts=owed.attempts + 1, tries=owed.tries + 1)
-        self._settle(result, again, "failed" if again else verdict.state)
+        self._settle(result, again)
+        self._told(verdict.state)
 
     def _breaker(
         self, lane: Lane, owed: Owed, outcome: Outcome, verdict: retry.Verdict
@@ -315,8 +305,7 @@ class Worker:
             log.warning("webhook.down", **named, status=outcome.status, error=outcome.error)
         return clock, False, given_up
 
-    def _settle(self, result: Settled, again: Owed | None, outcome: str) -> None:
-        DELIVERIES.labels(outcome).inc()
+    def _settle(self, result: Settled, again: Owed | None) -> None:
         self._again[result.owed.id] = again
         self._settler.add(result)
 

@@ -1,16 +1,18 @@
-"""Whether a webhook makes sense by itself; where it may be sent is decided when it is sent."""
+"""Whether a webhook makes sense in its tenant.
+
+Templates and headers are `vonal.webhooks.check`'s; where it may be sent is decided when it is sent.
+"""
 
 import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from vonal.directory.structure import Fault, did_you_mean, join
+from vonal.directory.structure import Fault, did_you_mean
 from vonal.domain import numbers, security
 from vonal.domain.directory import Tenant, Webhook, WebhookScope
 from vonal.domain.events import SUBSCRIBABLE
 
 _FIELD = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 
 
 def faults_of(path: str, webhook: Webhook, tenant: Tenant) -> list[Fault]:
@@ -26,14 +28,7 @@ def _faults(webhook: Webhook, tenant: Tenant) -> Iterator[Fault]:
         yield from _field_faults(webhook.fields)
     if webhook.method == "GET" and webhook.recording == "inline":
         yield "recording", "inline needs the method POST"
-    yield from (
-        (join("headers", header), "is no name of a header")
-        for header in webhook.headers
-        if not _HEADER.fullmatch(header)
-    )
     yield from ((f"security.{field}", reason) for field, reason in security.faults(webhook.security))
-    if webhook.security.header and not _HEADER.fullmatch(webhook.security.header):
-        yield "security.header", "is no name of a header"
     yield from _scope_faults(webhook.scope, tenant)
 
 

@@ -17,6 +17,7 @@ from vonal.store.database import Database
 REMEMBERED_SECONDS = 300
 REMEMBERED_MOST = 4096
 MAX_USER = 128
+REFUSAL = "The credentials are not known here."
 _CHECKERS = 2  # Argon2 is dear on purpose; a flood of wrong passwords may not take the machine
 
 
@@ -33,22 +34,33 @@ class Authenticator:
         self._secret = secrets.token_bytes(32)
         self._remembered: dict[bytes, float] = {}
 
-    async def by_password(self, user: str, password: str) -> Principal:
-        """Raises AuthFailed, also when the login fits in more than one tenant."""
+    async def __call__(
+        self, *, user: str | None = None, password: str | None = None, key: str | None = None
+    ) -> Principal:
+        """Whose `user` and `password`, or whose `key`, these are.
+
+        Raises AuthFailed, also when a login fits in more than one tenant.
+        """
+        if key is not None:
+            return await self._by_key(key)
+        if user is None or password is None:
+            raise AuthFailed(REFUSAL)
+        return await self._by_password(user, password)
+
+    async def _by_password(self, user: str, password: str) -> Principal:
         possible = len(user) <= MAX_USER and user.isprintable() and len(password) <= MAX_PASSWORD
         found = await self._db.read(partial(store.any_tenant_credentials_by_user, user=user)) if possible else []
         right = [one for one in found if await self._is_right(one.secret_hash, password)]
         if not found:
             await self._is_right(NOBODY, password)
         if len(right) != 1:
-            raise AuthFailed("The credentials are not known.")
+            raise AuthFailed(REFUSAL)
         return _principal(right[0])
 
-    async def by_key(self, key: str) -> Principal:
-        """Raises AuthFailed."""
+    async def _by_key(self, key: str) -> Principal:
         found = await self._db.read(partial(store.any_tenant_credential_by_key_hash, key_hash=hash_key(key)))
         if found is None:
-            raise AuthFailed("The credentials are not known.")
+            raise AuthFailed(REFUSAL)
         return _principal(found)
 
     async def _is_right(self, secret_hash: str, password: str) -> bool:

@@ -56,15 +56,22 @@ def _plain(text: str) -> Any:
         _measure(text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
     except yaml.MarkedYAMLError as fault:
-        mark = fault.problem_mark or fault.context_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        reason = ", ".join(one for one in (fault.context, fault.problem) if one)
-        raise DirectoryError([("", f"{where}{reason}")]) from fault
+        raise DirectoryError([("", _told(fault))]) from fault
     except yaml.reader.ReaderError as fault:
         line = text.count("\n", 0, fault.position) + 1
         raise DirectoryError(
             [("", f"line {line}: the character U+{_code(fault.character):04X} may not stand in YAML")]
         ) from fault
+
+
+def _told(fault: yaml.MarkedYAMLError) -> str:
+    """Where and what, and where the thing began in which it was found: a cut file is at fault at its end."""
+    at, begin = fault.problem_mark, fault.context_mark
+    where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
+    since = (
+        f" (in what begins at line {begin.line + 1}, column {begin.column + 1})" if begin and begin is not at else ""
+    )
+    return f"{where}{fault.problem or fault.context}{since}"
 
 
 def _code(character: Any) -> int:
@@ -89,9 +96,7 @@ def _measure(text: str) -> None:
             size, name = sizes.pop(), names.pop()
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in names:
-                raise yaml.MarkedYAMLError(
-                    problem=f"*{event.anchor} stands inside itself", problem_mark=event.start_mark
-                )
+                raise _fault(f"*{event.anchor} stands inside itself", event)
             size, name = anchors.get(event.anchor or "", 0), None
         else:
             continue

@@ -20,7 +20,7 @@ class Position(Struct, frozen=True, order=True):
 def endpoint_of(channel_name: str) -> tuple[str | None, str] | None:
     """The phone or trunk behind a channel: (tenant, extension), (None, trunk), or None for any other channel.
 
-    >>> endpoint_of("PJSIP/acme-101-0000002a"), endpoint_of("PJSIP/trunk-carrier-00000001"), endpoint_of("Local/1@x-1;1")
+    >>> endpoint_of("PJSIP/acme-101-0000002a"), endpoint_of("PJSIP/trunk-carrier-00000001"), endpoint_of("Local/1@x-1")
     (('acme', '101'), (None, 'carrier'), None)
     """
     if not (match := _CHANNEL.match(channel_name)):

@@ -8,12 +8,16 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "none": (),
     "basic": ("user", "password"),
     "userpass_params": ("user", "password"),
-    "api_key_header": ("header", "key"),
-    "api_key_param": ("param", "key"),
+    "api_key_header": ("key",),
+    "api_key_param": ("key",),
     "hmac": ("key",),
     "encrypted": ("key",),
 }
-MAY_HAVE: dict[str, tuple[str, ...]] = {"hmac": ("previous_key",)}
+MAY_HAVE: dict[str, tuple[str, ...]] = {
+    "hmac": ("previous_key",),
+    "api_key_header": ("header",),
+    "api_key_param": ("param",),
+}
 NOT_YET = {"encrypted": "encrypted bodies are not available in this version"}
 SIGNING_PREFIX = "whsec_"
 MIN_KEY_BYTES = 8

@@ -1,4 +1,7 @@
-"""What the command lane asks of the phone system, in the house's own words. `vonal.telephony.ari` does it on Asterisk."""
+"""What the command lane asks of the phone system, in the house's own words.
+
+`vonal.telephony.ari` does it on Asterisk.
+"""
 
 from typing import Protocol
 

@@ -27,6 +27,7 @@ NUMBER_OF: dict[State, int] = {
 }
 STATE_OF = {number: name for name, number in NUMBER_OF.items()}
 STATES: tuple[State, ...] = get_args(State)
+LONGEST_CURSOR = 18  # digits; fits into both databases' integers
 REPLAYABLE = timedelta(days=30)
 TOO_LATE = "worth nothing any more: the call has moved on"
 SWITCHED_OFF = "the webhook is disabled: it answered 410"
@@ -195,10 +196,16 @@ def _page(
 ) -> tuple[list[Delivery], str | None]:
     query = query.where(*_conditions(wanted))
     if after is not None:
-        query = query.where(table.c.position < int(after))
+        query = query.where(table.c.position < _read_cursor(after))
     rows = tx.execute(query.order_by(table.c.position.desc()).limit(limit + 1)).all()
     cursor = str(rows[limit - 1].position) if len(rows) > limit else None
     return _shown(tx, rows[:limit]), cursor
+
+
+def _read_cursor(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_CURSOR):
+        raise ValueError("not a cursor of deliveries")
+    return int(text)
 
 
 def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:

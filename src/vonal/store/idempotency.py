@@ -30,7 +30,7 @@ def find(tenant_id: str, tx: Connection, key: str, *, now: datetime) -> Claim | 
 
 
 def claim(tenant_id: str, tx: Connection, key: str, mine: Claim, *, now: datetime) -> Claim:
-    """Takes the key, unless it is taken: whose it is afterwards. Of two at the same time, in any process, one gets it."""
+    """Takes the key, unless it is taken; says whose it is then. Of two at the same time, one gets it."""
     old = (table.c.tenant_id == tenant_id) & (table.c.key == key) & (table.c.created_at <= to_ms(now - LIFETIME))
     tx.execute(delete(table).where(old))
     insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert

@@ -86,7 +86,7 @@ def any_tenant_settle(tx: Connection, results: Sequence[Settled]) -> None:
 
 def any_tenant_has_late(tx: Connection, *, now: int) -> bool:
     """Whether there are live events whose time is over."""
-    query = select(literal_column("1")).select_from(table).where(_is_open, table.c.expires_at <= now).limit(1)
+    query = select(table.c.id).where(_is_open, table.c.expires_at <= now).limit(1)
     return tx.execute(query).first() is not None
 
 

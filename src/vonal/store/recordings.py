@@ -1,6 +1,6 @@
 """Recordings: one row each, from the moment the tracker hears of one until after its file is deleted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -40,7 +40,7 @@ def find(tenant_id: str, tx: Connection, recording_id: str) -> StoredRecording |
 
 
 def settle(tenant_id: str, tx: Connection, outcome: Outcome, *, delete_at: datetime | None = None) -> bool:
-    """Writes what became of a recording; False when it is not in the state that leads there, so that it was known already.
+    """Writes what became of a recording; False, and nothing is written, when that was known already.
 
     `delete_at`: when the time of a ready one will be up.
     """
@@ -60,9 +60,13 @@ def settle(tenant_id: str, tx: Connection, outcome: Outcome, *, delete_at: datet
     return tx.execute(query.values(changed)).rowcount > 0
 
 
-def any_tenant_keep(tx: Connection, calls: Iterable[Call]) -> None:
-    """Writes a row for each recording of these calls that is not settled yet, as it is now."""
-    rows = [_row(call, one) for call in calls for one in call.recordings if one.state in ("recording", "processing")]
+def any_tenant_keep(tx: Connection, calls: Iterable[Call], formats: Mapping[str, Format]) -> None:
+    """Writes a row for each recording of these calls that is not settled yet, as it is now.
+
+    `formats`: the format of each tenant's policy, by tenant id.
+    """
+    unsettled = ("recording", "processing")
+    rows = [_row(call, one, formats) for call in calls for one in call.recordings if one.state in unsettled]
     upsert(tx, table, rows, key=["id"])
 
 
@@ -84,7 +88,7 @@ def any_tenant_due(tx: Connection, now: datetime, limit: int) -> list[StoredReco
     return [_stored(row) for row in tx.execute(query.order_by(table.c.delete_at).limit(limit))]
 
 
-def _row(call: Call, one: Recording) -> dict[str, Any]:
+def _row(call: Call, one: Recording, formats: Mapping[str, Format]) -> dict[str, Any]:
     return {
         "id": one.id,
         "tenant_id": call.tenant_id,
@@ -92,7 +96,7 @@ def _row(call: Call, one: Recording) -> dict[str, Any]:
         "state": one.state,
         "file": one.file,
         "customer_first": one.customer_first,
-        "format": one.format or "mp3",
+        "format": one.format or formats.get(call.tenant_id, "mp3"),
         "created_at": to_ms(call.started_at),
     }
 

@@ -46,13 +46,15 @@ def embedded(engine_dir: Path) -> AsteriskBinary:
         raise EngineUnavailable(f"the Asterisk in {engine_dir} is not whole; {INSTALL}")
     # Without its cache the loader cannot mix the machine's own libraries in.
     argv = (str(loaders[0]), "--inhibit-cache", "--library-path", str(libraries), str(tree / "usr/sbin/asterisk"))
-    return _examined(argv, folders[0], tree / "usr/share/asterisk")
+    return _examined(argv, _version(argv), folders[0], tree / "usr/share/asterisk")
 
 
 def installed(program: Path) -> AsteriskBinary:
     """An Asterisk of the machine's own, of which nothing but program, modules and sounds is used."""
     if not (program.is_file() and os.access(program, os.X_OK)):
         raise EngineUnavailable(f"VONAL_ASTERISK={program} is no program; give the path of Asterisk, or `embedded`")
+    argv = (str(program),)
+    version = _version(argv)
     prefix = program.parent.parent
     told = _told_folders(prefix)
     modules = [*told.get("astmoddir", []), *(prefix / "lib").glob("*/asterisk/modules")]
@@ -64,7 +66,8 @@ def installed(program: Path) -> AsteriskBinary:
         Path("/var/lib/asterisk"),
     ]
     return _examined(
-        (str(program),),
+        argv,
+        version,
         _first(modules, "chan_pjsip.so", f"the modules of {program}"),
         _first(data, "documentation", f"the data folder of {program}"),
     )
@@ -85,7 +88,7 @@ def version_of(answer: str) -> tuple[int, str]:
     return (int(found[2]), found[1]) if found else (0, answer.strip()[:80])
 
 
-def _examined(argv: tuple[str, ...], module_dir: Path, data_dir: Path) -> AsteriskBinary:
+def _version(argv: tuple[str, ...]) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - no shell
             [*argv, "-V"], capture_output=True, text=True, timeout=20, check=False, env=environment()
@@ -98,6 +101,10 @@ def _examined(argv: tuple[str, ...], module_dir: Path, data_dir: Path) -> Asteri
         raise EngineUnavailable(f"{argv[-1]} -V does not tell a version of Asterisk: {said or 'it says nothing'}")
     if major < OLDEST:
         raise EngineUnavailable(f"{argv[-1]} is Asterisk {version}; Vonal needs {OLDEST} or later. Or {INSTALL}")
+    return version
+
+
+def _examined(argv: tuple[str, ...], version: str, module_dir: Path, data_dir: Path) -> AsteriskBinary:
     present = frozenset(path.name for path in module_dir.iterdir())
     if missing := [name for name in ESSENTIAL if name not in present]:
         raise EngineUnavailable(f"{argv[-1]} lacks {', '.join(missing)} in {module_dir}; install Asterisk's modules")
@@ -121,4 +128,4 @@ def _first(folders: Sequence[Path], member: str, what: str) -> Path:
     for folder in folders:
         if (folder / member).exists():
             return folder
-    raise EngineUnavailable(f"{what} are not found in {', '.join(map(str, folders))}; {INSTALL}, or install them")
+    raise EngineUnavailable(f"{what}: not found in {', '.join(map(str, folders))}; install them, or {INSTALL}")

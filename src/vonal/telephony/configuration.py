@@ -72,7 +72,12 @@ def _fixed(site: Site) -> dict[str, str]:
     first, last = site.rtp_ports
     http = f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {site.ari_port}\nsessionlimit = 200\n"
     ari = f"[{ARI_USER}]\ntype = user\nread_only = no\npassword = {_value(site.ari_password)}\n"
+    # For the one command that ARI lacks: to transfer a call blindly, as a phone's REFER does. It goes over HTTP, on ARI's
+    # port; the socket that Asterisk opens besides is on another loopback address, so it takes no port from anybody.
+    manager = f"enabled = yes\nwebenabled = yes\nbindaddr = 127.0.0.2\nport = {site.ari_port}\ndisplayconnects = no\n"
+    rights = "read =\nwrite = call\n"
     return {
+        "manager.conf": f"[general]\n{manager}\n[{ARI_USER}]\nsecret = {_value(site.ari_password)}\n{rights}",
         "pjsip.conf": _ENVIRONMENT.get_template("pjsip.conf.j2").render(site=site) + "\n",
         "http.conf": http + "enable_static = no\nenable_status = no\n",
         "ari.conf": f"[general]\nenabled = yes\npretty = no\n\n{ari}",

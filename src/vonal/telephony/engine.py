@@ -5,7 +5,6 @@ file. All that it writes lies in `folder` (the data folder's `engine/`), whose `
 """
 
 import asyncio
-import contextlib
 import os
 import resource
 import signal
@@ -137,8 +136,7 @@ class Engine:
 
     def find(self) -> Process | None:
         """The running Asterisk of this folder, whoever started it."""
-        pid = read_pid(self.folder / "run" / "asterisk.pid")
-        return find(pid, argument=self._conf) if pid else None
+        return running(self.folder)
 
     async def answers(self) -> bool:
         """Whether it answers ARI with our credentials within the patience given."""
@@ -198,7 +196,7 @@ class Engine:
 
     @property
     def _conf(self) -> str:
-        return str(self.folder / "etc" / "asterisk.conf")
+        return _conf(self.folder)
 
     async def _adopt(self, process: Process) -> bool:
         """True when `process` answers ARI, False when it is proved dumb; raises when a person must decide."""
@@ -230,6 +228,7 @@ class Engine:
             require_free(port)
         for name in FOLDERS:
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)  # who rendered our files may have made it; they hold passwords
         self._child = self._spawn()
         # Asterisk writes the same later; but were we killed before, nobody would know whose child it is.
         (self.folder / "run" / "asterisk.pid").write_text(f"{self._child.pid}\n")
@@ -261,12 +260,12 @@ class Engine:
 
     async def _up(self, process: Process, seconds: float) -> bool:
         """Waits until it answers ARI; False when it ends or `seconds` pass."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while process.lives:
-                    if await self.answers():
-                        return True
-                    await asyncio.sleep(0.05)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while process.lives and loop.time() < until:
+            if await self.answers():
+                return True
+            await asyncio.sleep(0.05)
         return False
 
     async def _gone_or_hung(self, process: Process) -> None:
@@ -302,16 +301,8 @@ class Engine:
             log.exception("what follows a restart of asterisk failed")
 
     async def _end(self, process: Process, grace: float) -> None:
-        """Ends `process`: politely for `grace` seconds, then not."""
-        try:
-            async with asyncio.timeout(grace):
-                process.kill(signal.SIGTERM)
-                await process.ended()
-        except TimeoutError:
-            log.warning("asterisk is killed", pid=process.pid, grace=grace)
-            process.kill(signal.SIGKILL)
-            await process.ended()
-        log.info("asterisk stopped", pid=process.pid, end=self._reap())
+        killed = not await process.end(grace=grace)
+        log.info("asterisk stopped", pid=process.pid, killed=killed, end=self._reap())
 
     def _reap(self) -> str:
         """How our child ended; an adopted one ends as somebody else's child, who alone is told."""
@@ -325,6 +316,16 @@ class Engine:
         output = self.folder / "log" / "asterisk.out"
         lines = output.read_text(errors="replace").split("\n")[-8:]
         return " ".join(line.strip() for line in lines if line.strip())[-500:] or f"see {output.parent}"
+
+
+def running(folder: Path) -> Process | None:
+    """The Asterisk that runs with the files in `folder`, whoever started it; None when there is none."""
+    pid = read_pid(folder / "run" / "asterisk.pid")
+    return find(pid, argument=_conf(folder)) if pid else None
+
+
+def _conf(folder: Path) -> str:
+    return str(folder / "etc" / "asterisk.conf")
 
 
 def require_free(port: Port) -> None:

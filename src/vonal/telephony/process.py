@@ -1,6 +1,7 @@
 """Looks at processes that may not be our children: which one a pid file means, whether it lives, when it ends."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -33,6 +34,16 @@ class Process:
         """Sends a signal; does nothing when the process has ended."""
         if self.lives:
             os.kill(self.pid, number)
+
+    async def end(self, *, grace: float) -> bool:
+        """Asks the process to end and waits `grace` seconds, then kills it. True when asking was enough."""
+        self.kill(signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ended(), grace)
+        asked = not self.lives
+        self.kill(signal.SIGKILL)
+        await self.ended()
+        return asked
 
     async def ended(self) -> None:
         """Returns when the process has ended; needs not be its parent."""

@@ -1,8 +1,12 @@
 """One call as the outside world sees it, and what a phone or a carrier's customer does with it."""
 
 import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+from urllib.parse import quote
 
 NORMAL, BUSY, NO_ANSWER, REJECTED, CONGESTION, UNALLOCATED = 16, 17, 19, 21, 34, 1
 
@@ -70,12 +74,12 @@ class Call:
     answered: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     back: asyncio.Queue[str] = field(default_factory=asyncio.Queue, repr=False)
-    playbacks: int = field(default=0, repr=False)
-    playing: str | None = field(default=None, repr=False)
     held: bool = False
     digits: str = ""
     cause: int | None = None
     sip_code: int | None = None
+    _playing: str | None = field(default=None, repr=False)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     async def ring(self) -> None:
         await self._do("POST", "ring")
@@ -88,60 +92,56 @@ class Call:
 
     async def play(self, sound: Sound) -> None:
         """From now on the other side hears this: a tone for ever, a sentence ten times."""
-        await self._quiet()
-        self.said = replace(self.said, sound=sound)
-        if sound is None:
-            return
-        media = f"tone:{sound}" if isinstance(sound, int) else ",".join([f"sound:{sound}"] * 10)
-        self.playbacks += 1
-        playback = f"{self.id}-{self.playbacks}"
-        await self._do("POST", "play", media=media, playbackId=playback)
-        self.playing = playback
+        async with self._lock:
+            await self._hush()
+            self.said = replace(self.said, sound=sound)
+            await self._speak()
 
     async def hold(self) -> None:
-        await self._do("POST", "hold")
+        async with self._interrupted(goes_on=False):
+            await self._do("POST", "hold")
 
     async def unhold(self) -> None:
-        await self._do("DELETE", "hold")
-        await self.play(self.said.sound)
+        async with self._interrupted():
+            await self._do("DELETE", "hold")
 
     async def press(self, digits: str) -> None:
         """Sends DTMF (RFC 4733)."""
-        await self._do("POST", "dtmf", dtmf=digits)
-        await self.play(self.said.sound)
+        async with self._interrupted():
+            await self._do("POST", "dtmf", dtmf=digits)
 
     async def listen(self) -> str:
         """Records from now on; answers the file's name in `Simulator.heard_folder`.
 
         Signed 16 bit little-endian stereo at 8 kHz: left is what this side hears, right what it says.
         """
-        await self._through("listen")
-        await self.play(self.said.sound)
+        async with self._interrupted():
+            await self._through("listen")
         return f"{self.id}.raw"
 
     async def refer(self, uri: str) -> bool:
         """REFER in the dialog, as a desk phone's transfer key does it. Hangs up when it succeeded."""
-        await self._do("POST", "variable", variable="REFER_TO", value=uri)
-        done = await self._through("refer") == "SUCCESS"
-        if done:
-            await self.hang_up()
-        else:
-            await self.play(self.said.sound)
+        async with self._interrupted():
+            await self._do("POST", "variable", variable="REFER_TO", value=uri)
+            done = await self._through("refer") == "SUCCESS"
+            if done:
+                await self.hang_up()
         return done
 
     async def replaces(self) -> str:
         """This dialog as the value of a Replaces header (RFC 3891), percent-encoded for a URI; from the peer's side."""
         names = ("call-id", "remote_tag", "local_tag")
-        call_id, theirs, ours = [await self._variable(f"CHANNEL(pjsip,{name})") for name in names]
-        return f"{call_id.replace('@', '%40')}%3Bto-tag%3D{theirs}%3Bfrom-tag%3D{ours}"
+        async with self._interrupted():
+            call_id, theirs, ours = [await self._variable(f"CHANNEL(pjsip,{name})") for name in names]
+        return f"{quote(call_id, safe='')}%3Bto-tag%3D{quote(theirs)}%3Bfrom-tag%3D{quote(ours)}"
 
     async def _variable(self, name: str) -> str:
         answer = await self._do("GET", "variable", variable=name)
         return str(answer["value"]) if answer else ""
 
-    async def _through(self, context: str) -> str:
+    async def _through(self, context: str, extension: str = "s") -> str:
         """Sends the channel through a piece of dialplan and waits until it is back; the piece's word."""
-        await self._do("POST", "continue", context=context, extension="s", priority="1")
+        await self._do("POST", "continue", context=context, extension=extension, priority="1")
         coming, ending = asyncio.ensure_future(self.back.get()), asyncio.ensure_future(self.ended.wait())
         await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
         word = coming.result() if coming.done() else "GONE"
@@ -149,12 +149,33 @@ class Call:
         ending.cancel()
         return word
 
-    async def _quiet(self) -> None:
-        """A channel that plays does nothing else: Asterisk queues what it is told behind the sound."""
-        if self.playing is not None:
-            playing, self.playing = self.playing, None
+    @asynccontextmanager
+    async def _interrupted(self, *, goes_on: bool = True) -> AsyncIterator[None]:
+        async with self._lock:
+            await self._hush()
+            yield
+            if goes_on:
+                await self._speak()
+
+    async def _speak(self) -> None:
+        """Tones by Playtones(), because a channel that plays one for ARI neither hears nor does anything else."""
+        sound = self.said.sound
+        if not self.answered.is_set() or sound is None:
+            return
+        if isinstance(sound, int):
+            self._playing = "tone"
+            await self._through("tone", str(sound))
+        else:
+            self._playing = secrets.token_hex(8)
+            await self._do("POST", "play", media=",".join([f"sound:{sound}"] * 10), playbackId=self._playing)
+
+    async def _hush(self) -> None:
+        """Before anything else is done: Asterisk queues what a channel is told behind the sound that it plays."""
+        playing, self._playing = self._playing, None
+        if playing == "tone":
+            await self._through("hush")
+        elif playing is not None:
             await self.ari("DELETE", f"playbacks/{playing}")
 
     async def _do(self, method: str, what: str, **query: str) -> Any:
-        await self._quiet()
         return await self.ari(method, f"channels/{self.id}/{what}", **query)

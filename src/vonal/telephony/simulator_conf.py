@@ -75,6 +75,12 @@ exten => _[+*#0-9a-zA-Z].,1,Stasis({APP},in,${{CHANNEL(endpoint)}},${{URIENCODE(
 [refer]
 exten => s,1,Transfer(PJSIP/${{REFER_TO}})
  same => n,Stasis({APP},back,${{TRANSFERSTATUS}})
+[tone]
+exten => _X!,1,Playtones(${{EXTEN}})
+ same => n,Stasis({APP},back)
+[hush]
+exten => s,1,StopPlaytones()
+ same => n,Stasis({APP},back)
 [listen]
 exten => s,1,MixMonitor(${{UNIQUEID}}.raw,D)
  same => n,Stasis({APP},back)

@@ -1,0 +1,75 @@
+"""Puts the API together: one route for each operation, with the same steps in front of every one."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from litestar import HttpMethod, Litestar, Request, Response
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from vonal.api import calls, click_to_call, deliveries, extensions, health, recordings
+from vonal.api.authentication import principal_of
+from vonal.api.edge import Edge
+from vonal.api.errors import handle
+from vonal.api.openapi import describe
+from vonal.api.operation import Answers, Asked, Operation
+from vonal.api.parameters import MAX_BODY, into, read
+from vonal.api.services import Services
+
+PARTS: tuple[Sequence[Operation], ...] = (
+    click_to_call.OPERATIONS,
+    calls.OPERATIONS,
+    extensions.OPERATIONS,
+    recordings.OPERATIONS,
+    deliveries.OPERATIONS,
+    health.OPERATIONS,
+)
+
+
+def create_app(services: Services, *, others: Sequence[ControllerRouterHandler] = ()) -> Edge:
+    """The ASGI application. `others` are routes that are not the API's, such as the portal's."""
+    operations = [one for part in PARTS for one in part]
+    operations.append(_openapi(operations, services.base_url))
+    litestar = Litestar(
+        [*(_route(one, services) for one in operations), *others],
+        exception_handlers={Exception: handle},
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=MAX_BODY,
+        debug=False,
+    )
+    return Edge(litestar, services.metrics)
+
+
+def _route(operation: Operation, services: Services) -> HTTPRouteHandler:
+    async def serve(request: Request[Any, Any, Any]) -> ASGIApp:
+        if operation.scope is None:
+            return await operation.handler(services, request)  # type: ignore[no-any-return]
+        sent = await read(request)
+        principal = await principal_of(request, sent, services.authenticator, scope=operation.scope)
+        parameters = into(operation.parameters, {**sent, **request.path_params})
+        asked = Asked(request=request, principal=principal, parameters=parameters)
+        return await operation.handler(services, asked)  # type: ignore[no-any-return]
+
+    path = re.sub(r"{(\w+)}", r"{\1:str}", operation.path)
+    methods = [HttpMethod(method) for method in operation.methods]
+    return HTTPRouteHandler(path, http_method=methods, name=operation.name, status_code=200)(serve)
+
+
+def _openapi(operations: Sequence[Operation], base_url: str) -> Operation:
+    async def openapi(_services: Services, _request: Request[Any, Any, Any]) -> Response[bytes]:
+        return Response(content=described, media_type="application/json")
+
+    itself = Operation(
+        name="openapi",
+        methods=("GET",),
+        path="/api/v1/openapi.json",
+        summary="This description",
+        scope=None,
+        handler=openapi,
+        answers={200: Answers(description="OpenAPI 3.1.")},
+    )
+    described = msgspec.json.encode(describe([*operations, itself], base_url=base_url))
+    return itself

@@ -1,0 +1,36 @@
+"""Everything the API meets, handed in by `app`."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from vonal.api.metrics import Metrics
+from vonal.calls.control import Control
+from vonal.calls.originate import Originator
+from vonal.calls.playback import Opened
+from vonal.calls.waiting import Waiters
+from vonal.directory.credentials import Authenticator
+from vonal.domain.directory import Tenant
+from vonal.domain.telephony import Phone
+from vonal.store.database import Database
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """`tenant` finds a tenant in the directory as it is now; `phones` gives its phones' states by extension.
+
+    `open_recording` is `vonal.calls.playback.Playback.open`. `probes`: each returns what is wrong, or None; any wrong
+    makes `/readyz` 503, and so does `draining`, which also refuses clicks.
+    """
+
+    db: Database
+    authenticator: Authenticator
+    originator: Originator
+    control: Control
+    waiters: Waiters
+    tenant: Callable[[str], Tenant | None]
+    phones: Callable[[str], Awaitable[dict[str, Phone]]]
+    open_recording: Callable[[str, str, str | None], Awaitable[Opened]]
+    probes: Mapping[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
+    draining: Callable[[], bool] = lambda: False
+    base_url: str
+    metrics: Metrics = field(default_factory=Metrics)

@@ -1,0 +1,66 @@
+"""Waits until the running service has taken the directory in."""
+
+import fcntl
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from vonal.config import Settings
+from vonal.domain.errors import VonalError
+from vonal.store import settings as store
+from vonal.store.database import Database
+
+LOCK_FILE = "service.lock"  # in the data folder; the service holds it by flock as long as it runs
+ALIVE = timedelta(seconds=10)
+WAIT_SECONDS = 30.0
+POLL_SECONDS = 0.05
+
+
+class NotInEffect(VonalError):
+    """The directory is stored, but the running service could not take it in."""
+
+    status, code, title = 503, "not_in_effect", "The directory is stored, but not in effect"
+
+
+def service_runs(settings: Settings, db: Database, *, now: datetime | None = None) -> bool:
+    """Whether a service works on this database: one of this data folder, or with PostgreSQL one anywhere."""
+    if _locked(settings):
+        return True
+    if not settings.sqlalchemy_url.startswith("postgresql"):
+        return False
+    seen = db.read_now(store.any_tenant_seen_at)
+    return seen is not None and (now or datetime.now(UTC)) - seen < ALIVE
+
+
+def wait_until_in_effect(
+    db: Database, version: int, *, runs: Callable[[], bool], seconds: float = WAIT_SECONDS
+) -> bool:
+    """Returns True when the service has taken in this version, False when none runs (any more).
+
+    Raises NotInEffect with the service's reason, or after `seconds` without an answer.
+    """
+    end = time.monotonic() + seconds
+    while runs():
+        applied, fault = db.read_now(store.any_tenant_applied)
+        if applied >= version:
+            if fault:
+                raise NotInEffect(f"The directory is stored, but the service could not take it in: {fault}")
+            return True
+        if time.monotonic() > end:
+            raise NotInEffect(
+                f"The directory is stored, but the running service has not taken it in within {seconds:.0f} s; "
+                "look into its log, or run `vonal doctor`."
+            )
+        time.sleep(POLL_SECONDS)
+    return False
+
+
+def _locked(settings: Settings) -> bool:
+    try:
+        with (settings.data_dir / LOCK_FILE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

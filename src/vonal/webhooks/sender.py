@@ -1,0 +1,186 @@
+"""One HTTP attempt: guarded, bounded in time and size, without redirects, proxies or cookies.
+
+libcurl drives it on our event loop. Each socket is opened by us, so the guard sees the address really connected to.
+"""
+
+import re
+import socket
+import ssl
+import time
+from contextlib import suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import pycurl
+
+from vonal.domain.delivery import Outcome, Request
+from vonal.domain.errors import Fault
+from vonal.webhooks import guard
+
+CONNECT_TIMEOUT_MS = 3000
+LONGEST_ANSWER = 64 * 1024
+KEPT_ANSWER = 2048
+IDLE_S = 300  # how long a connection is kept: a new one costs as much CPU as thirty requests
+IDLE_CONNECTIONS = 512
+IDLE_HANDLES = 64
+_UNPRINTABLE = re.compile(r"[^\t\n\x20-\x7e\xa0-\U0010ffff]|[\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ERRORS: dict[int, tuple[str, Fault]] = {
+    pycurl.E_COULDNT_RESOLVE_HOST: ("name_not_found", "theirs"),
+    pycurl.E_COULDNT_CONNECT: ("not_connected", "theirs"),
+    pycurl.E_OPERATION_TIMEDOUT: ("timeout", "theirs"),
+    pycurl.E_SSL_CONNECT_ERROR: ("tls_failed", "theirs"),
+    pycurl.E_PEER_FAILED_VERIFICATION: ("tls_not_trusted", "theirs"),
+    pycurl.E_URL_MALFORMAT: ("url_invalid", "theirs"),
+    pycurl.E_UNSUPPORTED_PROTOCOL: ("url_invalid", "theirs"),
+}
+_SAYING_MORE = {"name_not_found", "not_connected", "tls_failed", "tls_not_trusted"}  # curl's words name no URL
+
+
+class Sender(Protocol):
+    """Tries a request once. Never raises for what the other side did; `Outcome` says whose fault it was."""
+
+    async def send(self, request: Request) -> Outcome:
+        """The attempt."""
+        ...
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        ...
+
+
+class CurlSender:
+    """The sender over libcurl; `allow`: private networks that may be reached, also without TLS."""
+
+    def __init__(self, allow: tuple[guard.IPNetwork, ...] = ()) -> None:
+        self._allow = allow
+        self._multi = pycurl.AsyncCurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, IDLE_CONNECTIONS)
+        self._idle: list[pycurl.Curl] = []
+
+    async def send(self, request: Request) -> Outcome:
+        """The attempt; a request that ends by cancellation gives its connection up."""
+        attempt = _Attempt(request, self._allow)
+        curl = self._idle.pop() if self._idle else pycurl.Curl()
+        attempt.set_up(curl)
+        began = time.monotonic()
+        failure: pycurl.error | None = None
+        try:
+            await self._multi.perform(curl)
+        except pycurl.error as fault:
+            failure = fault
+        outcome = attempt.outcome(curl.getinfo(pycurl.RESPONSE_CODE), failure, int((time.monotonic() - began) * 1000))
+        if len(self._idle) < IDLE_HANDLES:
+            curl.reset()
+            self._idle.append(curl)
+        return outcome
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        await self._multi.aclose()
+        for curl in self._idle:
+            curl.close()
+
+
+class _Attempt:
+    """One request's callbacks and what they gathered."""
+
+    def __init__(self, request: Request, allow: tuple[guard.IPNetwork, ...]) -> None:
+        self._request, self._allow = request, allow
+        self._plain = request.url.startswith("http:")
+        self._refused = False
+        self._answer = bytearray()
+        self._received = 0
+        self._retry_after: int | None = None
+
+    def set_up(self, curl: pycurl.Curl) -> None:
+        """Makes the handle ready to go."""
+        request = self._request
+        for option, value in _OPTIONS.items():
+            curl.setopt(option, value)
+        curl.setopt(pycurl.URL, request.url)
+        curl.setopt(pycurl.TIMEOUT_MS, request.timeout_s * 1000)
+        headers = [f"{name}: {value}".encode() for name, value in request.headers.items()]
+        curl.setopt(pycurl.HTTPHEADER, [*headers, b"Expect:"])
+        if request.method == "POST":
+            curl.setopt(pycurl.POST, 1)
+            curl.setopt(pycurl.POSTFIELDS, request.body)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+        curl.setopt(pycurl.WRITEFUNCTION, self._write)
+        curl.setopt(pycurl.HEADERFUNCTION, self._header)
+
+    def outcome(self, status: int, failure: pycurl.error | None, took_ms: int) -> Outcome:
+        """What it came to; a status that was received counts, whatever became of the answer's body."""
+        if status >= 200:  # noqa: PLR2004 - 1xx are not final
+            head = bytes(self._answer).decode("utf-8", "replace")
+            return Outcome(
+                status=status,
+                fault=None if status < 300 else "theirs",  # noqa: PLR2004 - HTTP's successes
+                answer=self._clean(head),
+                took_ms=took_ms,
+                retry_after_s=self._retry_after,
+            )
+        error, fault, words = self._classified(failure)
+        return Outcome(error=error, fault=fault, answer=self._clean(words), took_ms=took_ms)
+
+    def _classified(self, failure: pycurl.error | None) -> tuple[str, Fault, str]:
+        if self._refused:
+            reason = "plain http is" if self._plain else "this address is"
+            return "address_refused", "theirs", f"{reason} not allowed for webhooks (VONAL_WEBHOOK_ALLOW)"
+        code, words = failure.args if failure is not None else (0, "")
+        error, fault = _ERRORS.get(code, ("bad_answer", "theirs"))
+        return error, fault, str(words) if error in _SAYING_MORE else ""
+
+    def _clean(self, text: str) -> str:
+        for secret in self._request.secrets:
+            if secret:
+                text = text.replace(secret, "…")
+        return _UNPRINTABLE.sub("\ufffd", text)[:KEPT_ANSWER]
+
+    def _open(self, _purpose: int, address: Any) -> socket.socket | int:
+        family, kind, protocol, (host, port, *_) = address
+        if not guard.permits(_text(host), port, self._allow, plain=self._plain):
+            self._refused = True
+            return int(pycurl.SOCKET_BAD)
+        self._refused = False
+        return socket.socket(family, kind, protocol)
+
+    def _write(self, piece: bytes) -> int:
+        self._received += len(piece)
+        self._answer += piece[: KEPT_ANSWER - len(self._answer)]
+        return len(piece) if self._received <= LONGEST_ANSWER else -1
+
+    def _header(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if name.lower() == b"retry-after":
+            self._retry_after = retry_after(value.decode("latin-1"), time.time())
+
+
+def retry_after(value: str, now: float) -> int | None:
+    """Seconds that a `Retry-After` asks for (RFC 9110, 10.2.3: a number, or a date); None when it cannot be read."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return int(value[:9])
+    with suppress(ValueError, TypeError, OverflowError):
+        at = parsedate_to_datetime(value)
+        return max(int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now), 0)
+    return None
+
+
+def _text(host: str | bytes) -> str:
+    return host.decode() if isinstance(host, bytes) else host
+
+
+_trusted = ssl.get_default_verify_paths()
+_OPTIONS: dict[int, Any] = {
+    pycurl.NOSIGNAL: 1,
+    pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+    pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
+    pycurl.FOLLOWLOCATION: 0,
+    pycurl.PROXY: "",
+    pycurl.NOPROXY: "*",
+    pycurl.CONNECTTIMEOUT_MS: CONNECT_TIMEOUT_MS,
+    pycurl.MAXAGE_CONN: IDLE_S,
+    **({pycurl.CAINFO: _trusted.cafile} if _trusted.cafile else {}),
+    **({pycurl.CAPATH: _trusted.capath} if _trusted.capath else {}),
+}

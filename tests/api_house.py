@@ -1,0 +1,183 @@
+"""The API on a real socket, with a real store and a fake phone system, for tests that speak HTTP to it."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import uvicorn
+from fake_telephony import FakeTelephony
+
+from vonal.api import Services, create_app
+from vonal.calls.control import Control
+from vonal.calls.originate import Originator
+from vonal.calls.playback import Opened
+from vonal.calls.waiting import Waiters
+from vonal.directory.apply import apply
+from vonal.directory.credentials import Authenticator
+from vonal.domain.call import Call, Leg
+from vonal.domain.directory import ApiKey, ApiUser, Directory, Extension, Number, Outbound, Tenant, Trunk, Webhook
+from vonal.domain.errors import RecordingDeleted, RecordingIdUndecodable, RecordingNotFound, RecordingNotReady
+from vonal.store import calls
+from vonal.store.database import Database
+
+KEY = "vk_test_0123456789abcdef"
+READ_KEY = "vk_test_only_reads_calls"
+FAR_KEY = "vk_test_from_far_away_only"
+OTHER_KEY = "vk_test_of_other_tenant"
+USER, PASSWORD = "crm", "s3cret-pw"
+NUMBER = "+36301234567"
+
+ACME = Tenant(
+    id="acme",
+    name="Acme Kft.",
+    country="HU",
+    timezone="Europe/Budapest",
+    extensions=[
+        Extension(number="101", name="Kovács Anna", secret="phone-secret-1", email="anna@acme.example"),
+        Extension(number="102", name="Nagy Béla", secret="phone-secret-2"),
+        Extension(number="103", name="", secret="phone-secret-3"),
+    ],
+    numbers=[Number(number="+3612345678", ring=["101"]), Number(number="+3612345679", ring=["102"])],
+    outbound=Outbound(trunk="carrier", caller_id="+3612345678", countries=["HU", "AT"]),
+    api_users=[ApiUser(user=USER, password=PASSWORD)],
+    api_keys=[
+        ApiKey(name="crm", key=KEY),
+        ApiKey(name="reader", key=READ_KEY, scopes=["read"]),
+        ApiKey(name="far", key=FAR_KEY, networks=["203.0.113.0/24"]),
+    ],
+    webhooks=[Webhook(id="log", url="https://crm.example/calls", events=["call.completed"])],
+)
+OTHER = Tenant(
+    id="other",
+    country="AT",
+    extensions=[Extension(number="101", secret="phone-secret-9")],
+    api_keys=[ApiKey(name="crm", key=OTHER_KEY)],
+)
+DIRECTORY = Directory(trunks=[Trunk(id="carrier", address="127.0.0.1:5080")], tenants=[ACME, OTHER])
+
+
+class House:
+    """A running API. `url` is where; `telephony` is its phone system; `sounds` are its recordings by id."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.telephony = FakeTelephony()
+        self.telephony.registered = {("acme", "101"), ("acme", "102")}
+        self.sounds: dict[tuple[str, str], Opened | Exception] = {}
+        self.waiters = Waiters()
+        self.abandoned: list[tuple[str, str, str]] = []
+        self.draining = False
+        self.wrong: str | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.url = ""
+        self.steady = 1000.0
+
+    def services(self, base_url: str = "http://127.0.0.1") -> Services:
+        tenants = {one.id: one for one in DIRECTORY.tenants}
+        return Services(
+            db=self.db,
+            authenticator=Authenticator(self.db),
+            originator=Originator(
+                self.db, self.telephony, tenant=tenants.get, abandon=self._abandon, steady=lambda: self.steady
+            ),
+            control=Control(self.db, self.telephony, tenant=tenants.get),
+            waiters=self.waiters,
+            tenant=tenants.get,
+            phones=self.telephony.phones,
+            open_recording=self._open,
+            probes={"database": self._probe},
+            draining=lambda: self.draining,
+            base_url=base_url,
+        )
+
+    def client(self, **more: object) -> httpx.Client:
+        """An HTTP client with the tenant's key, unless `headers` says otherwise."""
+        return httpx.Client(base_url=self.url, **{"headers": {"X-API-Key": KEY}, "timeout": 20, **more})
+
+    def call(self, call_id: str, tenant_id: str = "acme") -> Call | None:
+        return self.db.read_now(lambda tx: calls.find(tenant_id, tx, call_id))
+
+    def keep(self, call: Call, *, tell: bool = False) -> Call:
+        """Stores the call as it is now, as the fact lane would, and tells those who wait."""
+        self.db.submit(lambda tx: calls.save(call.tenant_id, tx, call)).result()
+        if tell and self.loop:
+            self.loop.call_soon_threadsafe(self.waiters.notify, call)
+        return call
+
+    async def _abandon(self, tenant_id: str, call_id: str, reason: str) -> None:
+        self.abandoned.append((tenant_id, call_id, reason))
+
+    async def _probe(self) -> str | None:
+        return self.wrong
+
+    async def _open(self, tenant_id: str, recording_id: str, format_: str | None = None) -> Opened:
+        if not recording_id.startswith("rec_") or not recording_id.isascii():
+            raise RecordingIdUndecodable("Not a recording id of this service.", param="id")
+        found = self.sounds.get((tenant_id, recording_id), RecordingNotFound("There is no such recording.", param="id"))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+@contextmanager
+def running(db: Database) -> Iterator[House]:
+    """The API of a house with two tenants, listening."""
+    apply(db, DIRECTORY)
+    house = House(db)
+    listener = socket.create_server(("127.0.0.1", 0))
+    house.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    ready = threading.Event()
+
+    async def serve() -> None:
+        house.loop = asyncio.get_running_loop()
+        app = create_app(house.services(house.url))
+        config = uvicorn.Config(app, access_log=False, log_config=None, lifespan="off")
+        server = uvicorn.Server(config)
+        house.stop = lambda: setattr(server, "should_exit", True)
+        ready.set()
+        await server.serve(sockets=[listener])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield house
+    finally:
+        house.stop()
+        thread.join(10)
+
+
+def sound_file(path: Path, content: bytes) -> Opened:
+    path.write_bytes(content)
+    return Opened(
+        path=path, size=len(content), etag="0f" * 32, filename="2026-11-22_10-20_inbound_101.mp3", media_type="audio/mpeg"
+    )
+
+
+def in_talk(call: Call) -> Call:
+    """The call, with the agent and the customer in conversation."""
+    now = datetime.now(UTC)
+    call.state = "live"
+    call.answered_at = call.talk_from = now
+    call.disposition = "answered"
+    call.legs = [
+        Leg(
+            id="leg_1",
+            channel=call.linkedid,
+            kind="extension",
+            party="caller",
+            extension="101",
+            started_at=now,
+            answered_at=now,
+        ),
+        Leg(id="leg_2", channel="17.2", kind="trunk", party="called", number=NUMBER, started_at=now, answered_at=now),
+    ]
+    return call
+
+
+__all__ = ["RecordingDeleted", "RecordingNotReady", "House", "in_talk", "running", "sound_file"]
