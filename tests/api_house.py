@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from fake_telephony import FakeTelephony
 
+from fake_telephony import FakeTelephony
 from vonal.api import Services, create_app
 from vonal.calls.control import Control
 from vonal.calls.originate import Originator
@@ -129,7 +129,9 @@ def running(db: Database) -> Iterator[House]:
     """The API of a house with two tenants, listening."""
     apply(db, DIRECTORY)
     house = House(db)
-    listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio spares small answers Nagle's delay only on sockets that say that they are TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
     house.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     ready = threading.Event()
 
@@ -155,7 +157,11 @@ def running(db: Database) -> Iterator[House]:
 def sound_file(path: Path, content: bytes) -> Opened:
     path.write_bytes(content)
     return Opened(
-        path=path, size=len(content), etag="0f" * 32, filename="2026-11-22_10-20_inbound_101.mp3", media_type="audio/mpeg"
+        path=path,
+        size=len(content),
+        etag="0f" * 32,
+        filename="2026-11-22_10-20_inbound_101.mp3",
+        media_type="audio/mpeg",
     )
 
 
@@ -180,4 +186,4 @@ def in_talk(call: Call) -> Call:
     return call
 
 
-__all__ = ["RecordingDeleted", "RecordingNotReady", "House", "in_talk", "running", "sound_file"]
+__all__ = ["House", "RecordingDeleted", "RecordingNotReady", "in_talk", "running", "sound_file"]

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from typer.testing import CliRunner
 
 from ports import free_port
 from vonal import config
+from vonal.cli.engine import app
 from vonal.domain.errors import EngineUnavailable
 from vonal.telephony import process
 from vonal.telephony.binary import AsteriskBinary, locate
@@ -374,3 +376,25 @@ async def test_a_running_one_with_another_ari_password_takes_the_one_on_disk(mad
 
     assert changed.adopted
     assert changed.pid == first.pid
+
+
+async def test_the_operator_sees_the_running_one_and_ends_it(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    engine = made()
+    await engine.ensure_running()
+    (engine.folder / "ari.secret").write_text(PASSWORD)
+    monkeypatch.setenv("VONAL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("VONAL_ARI_PORT", engine._ari.split(":")[2].split("/")[0])
+
+    async def vonal(*arguments: str) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, app, arguments, catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.output
+
+    seen = json.loads(await vonal("status", "--json"))
+    assert (seen["pid"], seen["answers"], seen["channels"]) == (engine.pid, True, 0)
+    assert "has ended" in await vonal("stop")
+    assert engine.pid is None
+    assert "no Asterisk runs" in await vonal("stop")
+    assert json.loads(await vonal("status", "--json"))["pid"] is None

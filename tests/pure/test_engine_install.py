@@ -162,20 +162,20 @@ def test_a_faulty_mirror_is_told_in_apt_s_words_without_its_password(mirror: Pat
     (mirror / "fault").write_text(
         "W: hm\nE: The repository 'http://me:hunter2@mirror.example sid' has no Release file.\n"
     )
-    with pytest.raises(EngineUnavailable, match="no Release file.*VONAL_ASTERISK") as raised:
+    with pytest.raises(EngineUnavailable, match=r"no Release file.*VONAL_ASTERISK") as raised:
         install(tmp_path / "engine", progress=lambda _: None)
     assert "hunter2" not in raised.value.detail
 
 
 def test_a_machine_whose_sources_name_no_debian_is_told_what_to_do(mirror: Path, tmp_path: Path):
     (mirror / "targets").write_text("http://mirror.example/ubuntu/\tnoble\tUbuntu\n")
-    with pytest.raises(EngineUnavailable, match="no Debian archive; .*VONAL_ASTERISK"):
+    with pytest.raises(EngineUnavailable, match=r"no Debian archive; .*VONAL_ASTERISK"):
         install(tmp_path / "engine", progress=lambda _: None)
 
 
 def test_a_machine_without_apt_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(EngineUnavailable, match="no apt-get here; .*VONAL_ASTERISK"):
+    with pytest.raises(EngineUnavailable, match=r"no apt-get here; .*VONAL_ASTERISK"):
         install(tmp_path / "engine", progress=lambda _: None)
 
 
@@ -183,7 +183,7 @@ def test_too_little_room_is_told_before_anything_is_fetched(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(engine_install, "DISK_NEEDED", 1 << 62)
-    with pytest.raises(EngineUnavailable, match="free space.*VONAL_ENGINE_DIR"):
+    with pytest.raises(EngineUnavailable, match=r"free space.*VONAL_ENGINE_DIR"):
         install(tmp_path / "engine", progress=lambda _: None)
     assert not (mirror / "calls").exists()
 

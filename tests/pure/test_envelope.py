@@ -193,7 +193,7 @@ def test_a_header_cannot_smuggle_another_one_in():
 def test_an_address_with_letters_of_other_alphabets_goes_out_as_ascii():
     request = _request(_webhook(url="https://ügyfél.example/hívás?név=ő", method="GET"))
     assert request.url.isascii()
-    assert urlsplit(request.url).hostname == "xn--gyfl-doa5e.example"
+    assert (urlsplit(request.url).hostname or "").encode().decode("idna") == "ügyfél.example"
     assert dict(parse_qsl(urlsplit(request.url).query))["név"] == "ő"
 
 

@@ -12,7 +12,7 @@ from vonal.api.services import Services
 from vonal.domain.errors import TelephonyUnavailable
 
 PROBE_SECONDS = 3
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+METRICS_TYPE = "text/plain; version=0.0.4"
 
 
 class Alive(Struct, frozen=True):

@@ -4,6 +4,7 @@ Contract, section 3. Names that an operation does not know are passed over: CRMs
 """
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import Request
 from msgspec import Struct
-from msgspec.inspect import DateTimeType, DictType, StrType, UnionType, type_info
+from msgspec.inspect import DateTimeType, DictType, Metadata, StrType, Type, UnionType, type_info
 from msgspec.structs import FieldInfo
 
 from vonal.domain.errors import (
@@ -124,8 +125,17 @@ def _fields(type_: type[Struct]) -> tuple[FieldInfo, ...]:
 
 @lru_cache
 def _kinds(type_: Any) -> frozenset[type]:
-    info = type_info(type_)
-    return frozenset(type(one) for one in (info.types if isinstance(info, UnionType) else (info,)))
+    return frozenset(_kinds_in(type_info(type_)))
+
+
+def _kinds_in(info: Type) -> Iterator[type]:
+    if isinstance(info, Metadata):
+        yield from _kinds_in(info.type)
+    elif isinstance(info, UnionType):
+        for one in info.types:
+            yield from _kinds_in(one)
+    else:
+        yield type(info)
 
 
 def _converted(known: FieldInfo, value: Any) -> Any:

@@ -68,10 +68,8 @@ def _told(fault: yaml.MarkedYAMLError) -> str:
     """Where and what, and where the thing began in which it was found: a cut file is at fault at its end."""
     at, begin = fault.problem_mark, fault.context_mark
     where = f"line {at.line + 1}, column {at.column + 1}: " if at else ""
-    since = (
-        f" (in what begins at line {begin.line + 1}, column {begin.column + 1})" if begin and begin is not at else ""
-    )
-    return f"{where}{fault.problem or fault.context}{since}"
+    since = f", begun at line {begin.line + 1}, column {begin.column + 1}" if fault.context and begin else ""
+    return f"{where}{', '.join(one for one in (fault.context, fault.problem) if one)}{since}"
 
 
 def _code(character: Any) -> int:

@@ -52,7 +52,8 @@ def inbound_forms(number: str) -> tuple[str, ...]:
 
 def _national(number: str) -> str:
     parsed = phonenumbers.parse(number)
-    metadata = PhoneMetadata.metadata_for_region(phonenumbers.region_code_for_country_code(parsed.country_code), None)
+    region = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    metadata = PhoneMetadata.metadata_for_region(region, None)
     prefix = (metadata.national_prefix if metadata else None) or ""
     return prefix + phonenumbers.national_significant_number(parsed)
 

@@ -87,11 +87,16 @@ class Journal:
             return self.read(Position(segment + 1, 0))
         return Batch([], position)
 
+    def end(self) -> Position:
+        """Where the journal ends at this moment."""
+        segments = self._segments()
+        size = self.live.stat().st_size if self.live.exists() else 0
+        return Position(segments[-1][0] + 1 if segments else 1, size)
+
     def backlog(self, position: Position) -> int:
         """Bytes that were written and not yet read."""
-        sizes = {number: path.stat().st_size for number, path in self._segments()}
-        live = max(sizes, default=0) + 1
-        sizes[live] = self.live.stat().st_size if self.live.exists() else 0
+        end = self.end()
+        sizes = {number: path.stat().st_size for number, path in self._segments()} | {end.segment: end.offset}
         ahead = sum(size for number, size in sizes.items() if number > position.segment)
         return ahead + max(sizes.get(position.segment, 0) - position.offset, 0)
 

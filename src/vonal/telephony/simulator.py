@@ -148,6 +148,7 @@ class Simulator:
             appArgs="out",
             channelId=call.id,
         )
+        await call.back.get()  # until it has entered Stasis, Asterisk answers 409
         await self.ari("POST", f"channels/{call.id}/dial", timeout="3600")
         return call
 
@@ -194,7 +195,7 @@ class Simulator:
             self._changed(call, channel["state"])
         elif kind == "ChannelDestroyed":
             self._end(call, event)
-        elif kind == "StasisStart" and event["args"][0] == "back":
+        elif kind == "StasisStart":
             call.back.put_nowait(event["args"][1] if len(event["args"]) > 1 else "")
         elif kind == "ChannelDtmfReceived":
             call.digits += event["digit"]

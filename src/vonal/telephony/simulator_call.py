@@ -83,6 +83,7 @@ class Call:
 
     async def ring(self) -> None:
         await self._do("POST", "ring")
+        self.ringing.set()
 
     async def answer(self) -> None:
         await self._do("POST", "answer")

@@ -13,17 +13,16 @@ from vonal.domain.errors import RequestError, VonalError
 from vonal.store import directory
 from vonal.store.database import Database
 from vonal.webhooks import envelope
-from vonal.webhooks.template import InvalidTemplate
 
 LONGEST_SOUND = 8 * 1024 * 1024  # bytes; a longer recording is only referred to
 SOUNDS_AT_ONCE = 8  # requests with sound inside, which may take some 30 MB each
 LoadRecording = Callable[[str, str], Awaitable[bytes]]
 
 
-class TemplateFailed(RequestError):
-    """A webhook's parameter cannot be filled in."""
+class RequestNotMade(RequestError):
+    """A webhook's parameter cannot be filled in, or its address is none."""
 
-    code = "template_failed"
+    code = "request_not_made"
 
 
 class _Known(Struct, frozen=True, kw_only=True):
@@ -50,7 +49,7 @@ class Preparer:
 
     @asynccontextmanager
     async def prepare(self, owed: Owed) -> AsyncIterator[Request | Unsendable]:
-        """The request, or why there is none. Raises TemplateFailed."""
+        """The request, or why there is none. Raises RequestNotMade."""
         tenant = await self._tenant(owed.event.tenant_id)
         webhook = tenant.webhooks.get(owed.webhook_id)
         if webhook is None:
@@ -72,8 +71,8 @@ class Preparer:
             return envelope.request(
                 owed.event, webhook, setting, attempt=owed.attempts + 1, timestamp=int(self._clock())
             )
-        except InvalidTemplate as fault:
-            raise TemplateFailed(str(fault)) from fault
+        except ValueError as fault:
+            raise RequestNotMade(str(fault)) from fault
 
     async def _tenant(self, tenant_id: str) -> _Known:
         known = self._known  # `forget` puts another in its place, even while we read

@@ -22,7 +22,7 @@ _ALLOWED = (
 _environment = ImmutableSandboxedEnvironment(undefined=ChainableUndefined, autoescape=False)
 _environment.filters = {name: _environment.filters[name] for name in FILTERS}
 _environment.globals = {}
-_environment.finalize = lambda value: "" if value is None else value
+_environment.finalize = lambda value: "" if value is None or callable(value) else value
 
 
 class InvalidTemplate(ValueError):

@@ -1,0 +1,401 @@
+"""The composition root: the one file that knows everybody. `serve` runs the service until it is told to stop."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal, Self
+
+import structlog
+import uvicorn
+
+from vonal.api.app import create_app
+from vonal.api.services import Services
+from vonal.calls.control import Control
+from vonal.calls.folders import Folders
+from vonal.calls.ingest import Ingest, Taken
+from vonal.calls.originate import Originator
+from vonal.calls.people import People
+from vonal.calls.playback import Playback
+from vonal.calls.recordings import Recorder
+from vonal.calls.retention import Retention
+from vonal.calls.waiting import Waiters
+from vonal.config import Settings, SettingsError
+from vonal.delivery.worker import Worker
+from vonal.directory.credentials import Authenticator
+from vonal.directory.effect import LOCK_FILE
+from vonal.domain.directory import Directory, Tenant
+from vonal.domain.errors import TelephonyUnavailable, VonalError
+from vonal.domain.journal import Position
+from vonal.domain.reference import Keys, mint
+from vonal.store import directory as directories
+from vonal.store import idempotency, migrate
+from vonal.store import settings as notes
+from vonal.store.database import Database
+from vonal.store.secret import load_secrets
+from vonal.telephony.ari import Event
+from vonal.telephony.pbx import Pbx
+from vonal.webhooks.match import matches
+from vonal.webhooks.prepare import Preparer
+from vonal.webhooks.sender import CurlSender
+
+log = structlog.get_logger(__name__)
+
+Role = Literal["all", "telephony", "delivery"]
+NODE = "vonal"
+DIRECTORY_LOOK_SECONDS = 0.25
+HOUSEKEEPING_SECONDS = 5.0
+RECONCILE_EVERY = 12  # times housekeeping
+DRAIN_CALLS_SECONDS = 20.0
+DRAIN_DELIVERIES_SECONDS = 10.0
+
+
+class Service:
+    """Everything of one process. `role`: "telephony" does all but delivery, "delivery" only that, beside one database.
+
+    Use as an async context manager; when it is left, Asterisk stays as it is, unless `drain` has stopped it.
+    """
+
+    def __init__(self, settings: Settings, *, role: Role = "all") -> None:
+        self.settings = settings
+        self.role = role
+        self.draining = False
+        self._stack = AsyncExitStack()
+        self._tasks: asyncio.TaskGroup
+        self._position = Position()
+        self._version = -1
+        self._reconciling = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._stack.aclose()
+
+    # --- putting it together -----------------------------------------------------------------------------------------
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        settings = self.settings
+        stack.enter_context(_only_one(settings))
+        self.db = Database(settings.sqlalchemy_url, owner=True)
+        stack.callback(self.db.close)
+        await asyncio.to_thread(migrate.upgrade, self.db.engine)
+        keys = Keys.of(load_secrets(settings))
+        self._version, self.directory = await self.db.read(_directory)
+        self._mint = partial(mint, keys)
+        folders = Folders.of(settings.data_dir)
+        self.playback = Playback(self.db, folders, keys, timezone=self._timezone)
+        stack.push_async_callback(self.playback.close)
+        self.sender = CurlSender(settings.webhook_allow)
+        stack.push_async_callback(self.sender.close)
+        self.preparer = Preparer(
+            self.db, base_url=settings.base_url, load_recording=self.playback.load_bytes, clock=time.time
+        )
+        self.worker = Worker(self.db, self.preparer.prepare, self.sender.send)
+        if self.role != "delivery":
+            await self._open_telephony(stack, folders)
+
+    async def _open_telephony(self, stack: AsyncExitStack, folders: Folders) -> None:
+        self.pbx = Pbx(self.settings)
+        self.waiters = Waiters()
+        self.ingest = Ingest(self.db, self._people(), matches=matches, told=self._told)
+        self.recorder = Recorder(self.db, folders, settle=self.ingest.settle, asterisk_pid=lambda: self.pbx.engine.pid)
+        self.retention = Retention(self.db, folders, settle=self.ingest.settle)
+        ari = await stack.enter_async_context(self.pbx.ari)
+        self.authenticator = Authenticator(self.db)
+        stack.callback(self.authenticator.close)
+        self.services = Services(
+            db=self.db,
+            authenticator=self.authenticator,
+            originator=Originator(self.db, ari, tenant=self.tenant, abandon=self.ingest.abandon),
+            control=Control(self.db, ari, tenant=self.tenant),
+            waiters=self.waiters,
+            tenant=self.tenant,
+            phones=ari.phones,
+            open_recording=self.playback.open,
+            probes={"database": self._probe_database, "asterisk": self._probe_asterisk, "journal": self._probe_journal},
+            draining=lambda: self.draining,
+            base_url=self.settings.base_url,
+        )
+        self.services.metrics.gauges(
+            {
+                "journal_backlog_bytes": ("Journal not yet read", lambda: self.pbx.journal.backlog(self._position)),
+                "deliveries_in_flight": ("Webhook requests under way", lambda: self.worker.in_flight),
+            }
+        )
+        self.api = create_app(self.services)
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        """The tenant as the directory in effect has it."""
+        return self._tenants.get(tenant_id)
+
+    def _timezone(self, tenant_id: str) -> str:
+        tenant = self.tenant(tenant_id)
+        return tenant.timezone if tenant else "UTC"
+
+    def _people(self) -> People:
+        return People(node=NODE, tenants=self._tenants, mint=self._mint)
+
+    @property
+    def directory(self) -> Directory:
+        """The directory in effect."""
+        return self._directory
+
+    @directory.setter
+    def directory(self, directory: Directory) -> None:
+        self._directory = directory
+        self._tenants = {one.id: one for one in directory.tenants}
+
+    # --- running it --------------------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Runs until `stop` is set. Asterisk and all workers are started; the API answers when this says "ready"."""
+        server = _Server(self.api, self.settings) if self.role != "delivery" else None
+        if server:
+            await self.pbx.start(self.directory)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in self._jobs()]
+            serving: asyncio.Task[None] | None = None
+            if server:
+                serving = group.create_task(server.serve())
+                await server.until_started()
+            log.info("ready", url=self.settings.base_url if server else None, role=self.role)
+            await stop.wait()
+            await self.drain()
+            if serving and server:
+                server.should_exit = True
+                await serving
+            for task in tasks:
+                task.cancel()
+
+    def _jobs(self) -> list[Coroutine[Any, Any, None]]:
+        jobs = [self._follow_directory(), self._keep_house()]
+        if self.role != "telephony":
+            jobs.append(self.worker.run())
+        if self.role != "delivery":
+            jobs += [self._take_journal(), self.pbx.keep_running(self._restarted), self.recorder.run()]
+            jobs += [self.retention.run(), self._listen()]
+        return jobs
+
+    async def _take_journal(self) -> None:
+        self._position = await self.ingest.position()
+        if backlog := self.pbx.journal.backlog(self._position):
+            log.info("journal_backlog", bytes=backlog)
+        async for batch in self.pbx.journal.follow(self._position):
+            await self.ingest.take(batch)
+            self._position = batch.position
+
+    def _told(self, taken: Taken) -> None:
+        if self.role == "all":
+            self.worker.push(taken.owed)
+        for call in taken.calls.values():
+            self.waiters.notify(call)
+            if call.state == "completed" and call.revision == 1:
+                self.services.metrics.call_completed(call)
+        if taken.recorded:
+            self.recorder.wake()
+
+    async def _listen(self) -> None:
+        tasks: set[asyncio.Task[None]] = set()
+
+        def heard(event: Event) -> None:
+            if event["type"] in ("ChannelHold", "ChannelUnhold"):
+                held = event["type"] == "ChannelHold"
+                task = asyncio.create_task(self.ingest.hold(event["channel"]["id"], held=held))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+        await self.pbx.ari.listen(heard, types=["ChannelHold", "ChannelUnhold"])
+
+    async def _follow_directory(self) -> None:
+        while True:
+            await asyncio.sleep(DIRECTORY_LOOK_SECONDS)
+            try:
+                if await self.db.read(notes.any_tenant_directory_version) != self._version:
+                    await self._take_directory()
+            except Exception:
+                log.exception("directory_not_followed")
+                await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    async def _take_directory(self) -> None:
+        version, self.directory = await self.db.read(_directory)
+        fault = ""
+        self.preparer.forget()
+        if self.role != "delivery":
+            self.ingest.people = self._people()
+            try:
+                await self.pbx.follow(self.directory)
+            except VonalError as failure:
+                fault = failure.detail
+        if self.role != "telephony":
+            await self.worker.refresh()
+        if self.role != "delivery":
+            await self.db.write(lambda tx: notes.any_tenant_mark_applied(tx, version, fault=fault))
+        self._version = version
+        log.info("directory_in_effect", version=version, fault=fault or None)
+
+    async def _keep_house(self) -> None:
+        rounds = 0
+        while True:
+            try:
+                await self._tidy(rounds)
+            except Exception:
+                log.exception("housekeeping_failed")
+            rounds += 1
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    async def _tidy(self, rounds: int) -> None:
+        now = datetime.now(UTC)
+        await self.db.write(lambda tx: notes.any_tenant_mark_seen(tx, now))
+        if self.role == "delivery":
+            return
+        await self.ingest.complete_overdue()
+        self.pbx.journal.rotate(self._position)
+        if rounds % RECONCILE_EVERY == 0:
+            await self._reconcile()
+            await self.db.write(lambda tx: idempotency.any_tenant_purge(tx, now=now))
+
+    async def _restarted(self) -> None:
+        log.warning("asterisk_restarted", pid=self.pbx.engine.pid)
+        await self._reconcile()
+
+    async def _reconcile(self) -> None:
+        """Closes calls of which Asterisk has nothing any more: it died in the middle of them, or has lost them."""
+        async with self._reconciling:
+            before = datetime.now(UTC)
+            try:
+                channels = [channel["id"] for channel in await self.pbx.ari.channels()]
+            except TelephonyUnavailable:
+                return  # it is being restarted; `_restarted` comes back here
+            await self._read_up_to(self.pbx.journal.end())
+            if closed := await self.ingest.interrupt_all_but(channels, before=before):
+                log.warning("calls_interrupted", calls=closed)
+
+    async def _read_up_to(self, position: Position) -> None:
+        while self._position < position:  # noqa: ASYNC110 - a moment, and rarely
+            await asyncio.sleep(0.02)
+
+    # --- stopping it -------------------------------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """A clean stop: no new clicks, time for calls to end, all facts taken, deliveries finished. It cuts no call."""
+        self.draining = True
+        if self.role != "delivery":
+            calls = await self._let_calls_end()
+            if calls:
+                log.warning(
+                    "asterisk_left_running",
+                    channels=calls,
+                    pid=self.pbx.engine.pid,
+                    why="calls go on; the next start adopts it",
+                )
+            else:
+                log.info("asterisk_stopping", pid=self.pbx.engine.pid)
+                await self.pbx.engine.stop()
+            await self._read_up_to(self.pbx.journal.end())
+        log.info("deliveries_finishing", in_flight=self.worker.in_flight)
+        await self.worker.stop(DRAIN_DELIVERIES_SECONDS)
+        log.info("drained")
+
+    async def _let_calls_end(self) -> int:
+        until = time.monotonic() + DRAIN_CALLS_SECONDS
+        said = -1
+        while True:
+            try:
+                channels = len(await self.pbx.ari.channels())
+            except TelephonyUnavailable:
+                return 0
+            if not channels or time.monotonic() > until:
+                return channels
+            if channels != said:
+                log.info("draining", channels=channels, at_most_s=round(until - time.monotonic()))
+                said = channels
+            await asyncio.sleep(0.2)
+
+    # --- how it is ---------------------------------------------------------------------------------------------------
+
+    async def _probe_database(self) -> str | None:
+        await self.db.read(notes.any_tenant_directory_version)
+        return None
+
+    async def _probe_asterisk(self) -> str | None:
+        await self.pbx.ari.ping()
+        return None
+
+    async def _probe_journal(self) -> str | None:
+        backlog = self.pbx.journal.backlog(self._position)
+        return f"{backlog} bytes of the journal wait to be read" if backlog > 1 << 20 else None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers. Raises SettingsError when the address is taken."""
+
+    def __init__(self, app: Any, settings: Settings) -> None:
+        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False))
+        self._socket = _listening(settings)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().serve(sockets or [self._socket])
+
+    async def until_started(self) -> None:
+        """Returns when requests are answered."""
+        while not self.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
+            await asyncio.sleep(0.01)
+
+
+def _listening(settings: Settings) -> socket.socket:
+    host, port = settings.listen
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as fault:
+        listening.close()
+        raise SettingsError(f"VONAL_LISTEN={host}:{port}: {fault.strerror}; choose another address or port") from fault
+    return listening
+
+
+@contextlib.contextmanager
+def _only_one(settings: Settings) -> Any:
+    """One service for each data folder. Raises SettingsError when there is one, or the folder cannot be used."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(settings.data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        raise SettingsError(f"VONAL_DATA_DIR={settings.data_dir}: {fault.strerror}") from fault
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as fault:
+        raise SettingsError(f"VONAL_DATA_DIR={settings.data_dir}: a service is running in it already") from fault
+    finally:
+        os.close(lock)
+
+
+def _directory(tx: Any) -> tuple[int, Directory]:
+    return notes.any_tenant_directory_version(tx), directories.any_tenant_load(tx)
+
+
+async def serve(settings: Settings, *, role: Role = "all") -> None:
+    """Runs the service until SIGTERM or SIGINT, then drains."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stop.set)
+    async with Service(settings, role=role) as service:
+        await service.run(stop)
