@@ -163,6 +163,7 @@ class Service:
         server = _Server(self.api, self.settings) if self.role != "delivery" else None
         if server:
             await self.pbx.start(self.directory)
+            await self.db.write(lambda tx: notes.any_tenant_mark_applied(tx, self._version))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in self._jobs()]
             serving: asyncio.Task[None] | None = None

@@ -4,10 +4,11 @@ import asyncio
 import math
 from array import array
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ from vonal.telephony.simulator_call import Call
 
 RATE = 8000
 WINDOW = RATE // 10
+T = TypeVar("T")
 CANDIDATES = range(100, 2010, 10)
 ARI_PASSWORD = "farm-password"
 YAML = """
@@ -86,6 +88,7 @@ async def running_farm(folder: Path, binary: AsteriskBinary, *, yaml: str = YAML
     try:
         await pbx.ensure_running()
         async with Simulator(directory, folder=folder / "outside", binary=binary, pbx=f"127.0.0.1:{sip}") as outside:
+            await outside.registered()
             yield Farm(pbx, outside)
     finally:
         await pbx.stop(grace=0.5)
@@ -111,15 +114,21 @@ async def heard(outside: Simulator, file: str) -> AsyncIterator[int | None]:
             await asyncio.sleep(0.02)
 
 
-async def hears(outside: Simulator, call: Call, tone: int) -> None:
-    """Waits until this end of the call hears `tone`."""
+async def soon(wait: Awaitable[T]) -> T:
+    """Fails when what is waited for does not come in a time in which everything comes."""
+    return await asyncio.wait_for(wait, 10)
+
+
+async def hears(outside: Simulator, call: Call, tone: int | None) -> None:
+    """Waits until this end of the call hears `tone` (Hz; None: no tone)."""
     async for each in heard(outside, await call.listen()):
         if each == tone:
             return
 
 
 def dominant_tone(path: Path, channel: int) -> int | None:
-    """The tone heard longest on a channel (0 left, 1 right) of raw 16 bit stereo at 8 kHz, in Hz; None if there's none."""
+    """The tone heard longest on a channel (0 left, 1 right) of raw 16 bit stereo at 8 kHz, in Hz; None if there is
+    none."""
     samples = stereo(path)[channel]
     tones = Counter(
         tone_of(samples[at : at + WINDOW]) for at in range(0, len(samples) - WINDOW, max(WINDOW, len(samples) // 20))

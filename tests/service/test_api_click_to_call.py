@@ -69,12 +69,13 @@ def test_a_click_rings_the_phone_and_is_stored_before(house: House) -> None:
     ],
     ids=["query", "post-query", "form", "json", "both"],
 )
-@pytest.mark.parametrize("typed", ["+36301234567", "06 30 123-4567", "0036301234567", "06/30 123 4567"])
-def test_query_form_and_json_mean_the_same(house: House, send, typed: str) -> None:
+def test_query_form_and_json_mean_the_same(house: House, send) -> None:
     with house.client() as client:
-        answer = send(client, {"extension": "101", "number": typed})
-    assert answer.status_code == 202, answer.text
-    assert house.telephony.rings[0].number == NUMBER
+        for typed in ("+36301234567", "06 30 123-4567", "0036301234567", "06/30 123 4567"):
+            answer = send(client, {"extension": "101", "number": typed})
+            assert answer.status_code == 202, answer.text
+            house.telephony.up.clear()
+    assert {ring.number for ring in house.telephony.rings} == {NUMBER}
 
 
 def test_a_plus_that_was_not_encoded_and_an_extension_as_a_json_number_are_understood(house: House) -> None:

@@ -196,7 +196,8 @@ class Lane:
 
     def open(self) -> None:
         """What waits is tried now."""
-        self.closed, self.more = "", True
+        self.closed = ""
+        self.shed()
         self._gates = {False: 0, True: 0}
 
     def _size(self) -> int:

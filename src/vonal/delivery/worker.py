@@ -64,6 +64,7 @@ class Worker:
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._hungry: dict[tuple[str, str], Lane] = {}  # lanes that found no free place
         self._tasks: set[asyncio.Task[None]] = set()
+        self._digests: dict[tuple[str, str], str] = {}
         self._flying = 0
         self._suspects = 0
         self._stopping = False
@@ -111,12 +112,17 @@ class Worker:
         now = self._clock()
         dropped = await self._db.write(partial(lanes.any_tenant_close_orphans, now=now))
         enabled = await self._db.write(partial(lanes.any_tenant_enable_changed, now=now))
+        digests = await self._db.read(lanes.any_tenant_digests)
+        changed = {key for key, was in self._digests.items() if digests.get(key, was) != was}
+        self._digests = digests
+        for tenant_id, webhook_id in changed:
+            await self._db.write(partial(lanes.make_due, tenant_id, webhook_id=webhook_id, now=now))
         if dropped:
             log.info("delivery.orphans_dropped", count=dropped)
         for tenant_id, webhook_id in enabled:
             log.info("webhook.enabled_again", tenant=tenant_id, webhook=webhook_id)
         for key, lane in self._lanes.items():
-            if lane.closed != "disabled" or key in enabled:
+            if lane.closed == "paused" or key in changed or key in enabled:
                 lane.open()
                 self._pump(lane)
 
@@ -292,7 +298,7 @@ class Worker:
                 log.info("webhook.up", **named)
             return clock, revived, None
         wave = lane.failed(owed)
-        told = {**named, "delivery": owed.id, "event": owed.event.type, "attempt": owed.attempts + 1}
+        told = {**named, "delivery": owed.id, "type": owed.event.type, "attempt": owed.attempts + 1}
         log.info("delivery.failed", **told, status=outcome.status, error=outcome.error, then=verdict.state)
         if verdict.state == "disabled":
             lane.close("disabled")

@@ -116,6 +116,17 @@ def any_tenant_enable_changed(tx: Connection, *, now: int) -> list[tuple[str, st
     return [(row.tenant_id, row.webhook_id) for row in changed]
 
 
+def any_tenant_digests(tx: Connection) -> dict[tuple[str, str], str]:
+    """A fingerprint of each webhook as it is now, by (tenant, webhook)."""
+    return {(row.tenant_id, row.id): _digest(row.data) for row in tx.execute(select(webhook))}
+
+
+def make_due(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> None:
+    """What a webhook is owed is due now, whatever put it off."""
+    put_off = update(table).where(*_of(table, tenant_id, webhook_id), _is_open, table.c.due_at > now)
+    tx.execute(put_off.values(due_at=now))
+
+
 def _with_events(tenant_id: str, tx: Connection, rows: Sequence[Row[Any]]) -> list[Owed]:
     told = event_store.find(tenant_id, tx, [row.event_id for row in rows]) if rows else {}
     return [

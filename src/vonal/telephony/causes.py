@@ -5,15 +5,13 @@ Sources: ITU-T Q.850 table 1; RFC 3398 section 8.2.6.1 (how SIP answers become c
 
 from vonal.domain.call import Disposition
 
-NORMAL_CLEARING = 16
-
 _CAUSES: dict[int, Disposition] = {
     16: "answered",  # normal clearing; of a channel that was never answered, the reader decides
     17: "busy",  # SIP 486, 600
     18: "no_answer",  # 408: no user responding
-    19: "no_answer",  # 480 after ringing
-    21: "rejected",  # 401, 403, 407, 603
-    26: "answered",  # answered elsewhere, or in a pickup
+    19: "no_answer",  # 480, and our own time limit
+    21: "rejected",  # 401, 403, 407, 603: declined
+    26: "no_answer",  # a colleague in the ring group was quicker
     31: "answered",  # normal, unspecified
 }
 

@@ -31,6 +31,7 @@ SIP_PORT = 5060
 
 _RELOADED_BY = {"pjsip_directory.conf": "res_pjsip.so", "extensions.conf": "pbx_config.so"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_ADDRESS = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\])(:\d+)?")
 _CONTACT = re.compile(r"sips?:(?:[^@;>]*@)?(?P<address>\[[^]]+\](?::\d+)?|[^;>?]+)")
 
 
@@ -136,8 +137,13 @@ def _rounds(number: Number, tenant_id: str) -> list[str]:
 
 
 def _senders(trunk: Trunk) -> list[str]:
-    """The addresses whose requests are the trunk's; one that registers and names none is called from where it registered."""
-    return trunk.match or ([trunk.address] if trunk.register and _host(trunk.address).strip("[]").replace(".", "").isdigit() else [])
+    """Whose requests are the trunk's. One that registers and names none calls from the address it registered at.
+
+    A name is left out: Asterisk would ask the DNS at every start and reload, and knows the line it registered besides.
+    """
+    if trunk.match or not trunk.register:
+        return trunk.match
+    return [trunk.address] if _ADDRESS.fullmatch(trunk.address) else []
 
 
 def _contact_address(contact: str) -> str:
@@ -186,6 +192,7 @@ def _environment() -> Environment:
         "country_codes": _country_codes,
         "digest": _digest,
         "host": _host,
+        "is_any": ("0.0.0.0", "::").__contains__,
         "is_dialable": re.compile(r"[A-Za-z0-9+]{1,80}").fullmatch,
         "records": _records,
         "rounds": _rounds,

@@ -13,7 +13,7 @@ from vonal.telephony import configuration
 from vonal.telephony.ari import Ari
 from vonal.telephony.binary import locate
 from vonal.telephony.configuration import Site
-from vonal.telephony.engine import Engine, Port
+from vonal.telephony.engine import Engine, Port, asterisk_conf
 from vonal.telephony.journal import Journal
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,8 @@ class Pbx:
             )
 
     def _write(self, directory: Directory) -> set[str]:
-        files = configuration.render(directory, self._site)
+        own = {"asterisk.conf": asterisk_conf(self.engine.binary, self.folder)}
+        files = own | configuration.render(directory, self._site)
         return configuration.write(self.folder / "etc", files)
 
 

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
+from base64 import b64encode
 from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
@@ -73,8 +74,8 @@ class Simulator:
             binary, folder, ari_port=self._place.ari_port, ari_password=self._place.ari_password, ari_user=APP
         )
         self._carriers = {simulator_conf.carrier_name(one.id): Carrier(self, one) for one in directory.trunks}
-        names = [phone_name(tenant.id, one.number) for tenant in directory.tenants for one in tenant.extensions]
-        self._phones = {name: Phone(self, name) for name in names}
+        named = [(phone_name(tenant.id, one.number), one) for tenant in directory.tenants for one in tenant.extensions]
+        self._phones = {name: Phone(self, name, registers=one.contact is None) for name, one in named}
         self._parties: dict[str, Party] = {**self._phones, **self._carriers}
         self._calls: dict[str, Call] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,6 +125,10 @@ class Simulator:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._open.aclose()
 
+    async def registered(self) -> None:
+        """Waits until our PBX has accepted all phones that register."""
+        await asyncio.gather(*(phone.registered() for phone in self._phones.values() if phone.registers))
+
     async def dial(
         self,
         party: Party,
@@ -167,9 +172,12 @@ class Simulator:
             return await answer.json() if answer.content_type == "application/json" else None
 
     async def _serve(self) -> None:
-        auth = aiohttp.BasicAuth(APP, self._place.ari_password)
-        limit = aiohttp.ClientTimeout(total=30)
-        self._session = await self._open.enter_async_context(aiohttp.ClientSession(auth=auth, timeout=limit))
+        credentials = b64encode(f"{APP}:{self._place.ari_password}".encode()).decode()
+        self._session = await self._open.enter_async_context(
+            aiohttp.ClientSession(
+                headers={"Authorization": f"Basic {credentials}"}, timeout=aiohttp.ClientTimeout(total=30)
+            )
+        )
         events = await self._open.enter_async_context(
             self._session.ws_connect(f"{self._place.ari}/events", params={"app": APP})
         )

@@ -86,8 +86,9 @@ class Party:
 class Phone(Party):
     """An agent's desk phone. Answers at once with 440 Hz until told otherwise."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, *, registers: bool) -> None:
         super().__init__(world, name, answer(440))
+        self.registers = registers
 
     async def dial(self, number: str, *, sound: Sound = 440, headers: dict[str, str] | None = None) -> Call:
         """Dials as from the keypad; `sound` is what it says once answered."""

@@ -128,6 +128,8 @@ class _Attempt:
             reason = "plain http is" if self._plain else "this address is"
             return "address_refused", "theirs", f"{reason} not allowed for webhooks (VONAL_WEBHOOK_ALLOW)"
         code, words = failure.args if failure is not None else (0, "")
+        if code == pycurl.E_UNSUPPORTED_PROTOCOL and self._request.url.startswith("http"):
+            code = pycurl.E_WEIRD_SERVER_REPLY  # libcurl's word for an answer that is no HTTP at all
         error, fault = _ERRORS.get(code, ("bad_answer", "theirs"))
         return error, fault, str(words) if error in _SAYING_MORE else ""
 

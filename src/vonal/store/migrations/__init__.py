@@ -1,0 +1,1 @@
+"""The database's versions, by Alembic; `vonal.store.migrate` runs them."""
