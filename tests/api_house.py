@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from fake_telephony import FakeTelephony
-from vonal.api import Services, create_app
+from vonal.api import Services, create_app, serving
 from vonal.calls.control import Control
 from vonal.calls.originate import Originator
 from vonal.calls.playback import Opened
@@ -132,14 +132,14 @@ def running(db: Database) -> Iterator[House]:
     # asyncio spares small answers Nagle's delay only on sockets that say that they are TCP.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
+    listener.listen()
     house.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     ready = threading.Event()
 
     async def serve() -> None:
         house.loop = asyncio.get_running_loop()
         app = create_app(house.services(house.url))
-        config = uvicorn.Config(app, access_log=False, log_config=None, lifespan="off")
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(serving.config(app))
         house.stop = lambda: setattr(server, "should_exit", True)
         ready.set()
         await server.serve(sockets=[listener])

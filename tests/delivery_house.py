@@ -1,5 +1,6 @@
 """A store, a tenant with webhooks, a clock that stands still, and a delivery worker whose sending is a script."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,11 +42,12 @@ class Sent(Struct, frozen=True):
 
 @dataclass
 class House:
-    """`script(webhook, event)` says how each request ends; `sent` has them all."""
+    """`script(webhook, event)` says how each request ends, after `ticks()` turns of the loop; `sent` has them all."""
 
     db: Database
     webhooks: dict[str, Webhook] = field(default_factory=dict)
     script: Script = lambda _webhook, _event: DELIVERED
+    ticks: Callable[[], int] = lambda: 0
     now: int = to_ms(START)
     sent: list[Sent] = field(default_factory=list)
     worker: Worker = None  # type: ignore[assignment]
@@ -130,5 +132,7 @@ class House:
             yield Request(method="POST", url=hook.url, headers={"at": str(len(self.sent) - 1)})
 
     async def _send(self, request: Request) -> Outcome:
+        for _ in range(self.ticks()):
+            await asyncio.sleep(0)
         one = self.sent[int(request.headers["at"])]
         return self.script(one.webhook, one.event)

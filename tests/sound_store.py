@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sample_calls import answered_call
-
 from vonal.calls.folders import Folders
 from vonal.domain.call import Call, Recording
 from vonal.domain.reference import Keys, mint
@@ -12,6 +11,8 @@ from vonal.domain.sound import Format, Outcome
 from vonal.store import calls, recordings
 from vonal.store.database import Database
 from vonal.store.recordings import StoredRecording
+from vonal.store.sql import to_ms
+from vonal.store.tables import recording as table
 
 KEYS = Keys.of([b"a secret of the tests"])
 TENANT = "acme"
@@ -35,7 +36,7 @@ class SoundStore:
         format_: Format = "mp3",
         state: str = "processing",
     ) -> str:
-        """A call with one recording; `raw` is what Asterisk wrote (None: nothing at all). Returns the recording's id."""
+        """A call with one recording; `raw` is what Asterisk wrote (None: nothing). Returns the recording's id."""
         call = answered_call(tenant_id)
         file = f"{call.id}.raw"
         made = mint(KEYS, tenant_id, call.id, file)
@@ -65,6 +66,12 @@ class SoundStore:
     def file(self, recording_id: str) -> Path:
         """The finished file."""
         return self.folders.recordings / (self.row(recording_id).path or "none")
+
+    def let_time_pass(self, recording_id: str) -> None:
+        """The recording's retention is over since a second ago."""
+        over = to_ms(datetime.now(UTC) - timedelta(seconds=1))
+        statement = table.update().where(table.c.id == recording_id).values(delete_at=over)
+        self.db.submit(lambda tx: tx.execute(statement)).result()
 
     async def settle(self, outcome: Outcome) -> None:
         """The callback that the workers are given."""

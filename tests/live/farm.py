@@ -22,6 +22,7 @@ from vonal.telephony.simulator_call import Call
 
 RATE = 8000
 WINDOW = RATE // 10
+LOUD = 3000
 T = TypeVar("T")
 CANDIDATES = range(100, 2010, 10)
 ARI_PASSWORD = "farm-password"
@@ -102,16 +103,17 @@ def read_directory(yaml: str) -> Directory:
     return msgspec.yaml.decode(text, type=Directory)
 
 
-async def heard(outside: Simulator, file: str) -> AsyncIterator[int | None]:
-    """What is heard in a recording that `Call.listen` began, a tenth of a second at a time as it is written, in Hz."""
-    path, at = outside.heard_folder / file, 0
+async def heard(outside: Simulator, call: Call) -> AsyncIterator[Sequence[int]]:
+    """What this end of the call hears from now on, a tenth of a second at a time."""
+    path = outside.heard_folder / await call.listen()
+    at = len(_left(path))
     while True:
-        samples = stereo(path)[0] if path.exists() else array("h")
-        if len(samples) >= at + WINDOW:
-            yield tone_of(samples[at : at + WINDOW])
-            at += WINDOW
-        else:
+        samples = _left(path)
+        if len(samples) < at + WINDOW:
             await asyncio.sleep(0.02)
+            continue
+        yield samples[at : at + WINDOW]
+        at += WINDOW
 
 
 async def soon(wait: Awaitable[T]) -> T:
@@ -121,8 +123,15 @@ async def soon(wait: Awaitable[T]) -> T:
 
 async def hears(outside: Simulator, call: Call, tone: int | None) -> None:
     """Waits until this end of the call hears `tone` (Hz; None: no tone)."""
-    async for each in heard(outside, await call.listen()):
-        if each == tone:
+    async for samples in heard(outside, call):
+        if tone_of(samples) == tone:
+            return
+
+
+async def hears_speech(outside: Simulator, call: Call) -> None:
+    """Waits until this end of the call hears something loud that is no tone."""
+    async for samples in heard(outside, call):
+        if max(samples) > LOUD and tone_of(samples) is None:
             return
 
 
@@ -142,6 +151,10 @@ def stereo(path: Path) -> tuple[Sequence[int], Sequence[int]]:
     content = path.read_bytes()
     samples = array("h", content[: len(content) // 4 * 4])
     return samples[0::2], samples[1::2]
+
+
+def _left(path: Path) -> Sequence[int]:
+    return stereo(path)[0] if path.exists() else []
 
 
 def tone_of(samples: Sequence[int], rate: int = RATE) -> int | None:

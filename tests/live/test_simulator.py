@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from live.farm import Farm, dominant_tone, hears, running_farm, soon
+from live.farm import Farm, dominant_tone, hears, hears_speech, running_farm, soon
 from vonal import config
 from vonal.telephony.binary import AsteriskBinary, locate
 from vonal.telephony.engine_install import install
@@ -68,12 +68,19 @@ async def test_customer_and_agent_hear_each_other(outside: Simulator):
     await soon(hears(outside, agent, 880))
 
 
+async def test_a_sentence_is_heard(outside: Simulator):
+    outside.phone("acme-101").behaviour = answer("demo-congrats")
+    customer, _ = await in_conversation(outside)
+
+    await soon(hears_speech(outside, customer))
+
+
 async def test_the_agents_phone_shows_who_calls(outside: Simulator):
-    await outside.carrier("carrier").call_in(NUMBER, from_number="06305550123", from_name='Kiss "Anna" \\ Ő;x')
+    await outside.carrier("carrier").call_in(NUMBER, from_number="06305550123", from_name="Kiss Őrs; x=${y}, z")
 
     leg = await soon(outside.phone("acme-101").rung())
 
-    assert (leg.number, leg.name) == ("06305550123", 'Kiss "Anna" \\ Ő;x')
+    assert (leg.number, leg.name) == ("06305550123", "Kiss Őrs; x=${y}, z")
     assert leg.headers["User-Agent"] == "Vonal"
 
 

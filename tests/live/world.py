@@ -32,16 +32,22 @@ from vonal.domain.directory import (
     Webhook,
 )
 from vonal.telephony.binary import locate
+from vonal.telephony.engine import running
 from vonal.telephony.simulator import Simulator
+from vonal.telephony.simulator_call import Call, answer
+from vonal.telephony.simulator_party import Carrier, Phone
 
 KEY = "vk_test_0123456789abcdef"
-VONAL = Path(sys.executable).parent / "vonal"
+VONAL = Path(os.environ.get("VONAL_DEV", Path(sys.executable).parent / "vonal"))
 DID = "+3612345678"
 IN_ORDER = "+3612345679"
 CUSTOMER = "+36305550123"
+PHONES = ("101", "102", "103", "104")
 
 
-def directory(crm: Receiver, *, carrier: int, sends: int, fixed: int, webhooks: list[Webhook] | None = None) -> Directory:
+def directory(
+    crm: Receiver, *, carrier: int, sends: int, fixed: int, webhooks: list[Webhook] | None = None
+) -> Directory:
     """One tenant with four phones, of which 104 sits at a fixed address, and a trunk."""
     acme = Tenant(
         id="acme",
@@ -134,8 +140,6 @@ class World:
 
     def asterisk_pid(self) -> int:
         """Our Asterisk's process."""
-        from vonal.telephony.process import running
-
         found = running(self.settings.data_dir / "engine")
         assert found is not None
         return found.pid
@@ -181,6 +185,36 @@ class World:
     async def click(self, number: str = CUSTOMER, extension: str = "101", **more: Any) -> tuple[int, Any]:
         """Click-to-call."""
         return await self.get("/api/v1/click-to-call", extension=extension, number=number, **more)
+
+    # --- the outside ---
+
+    def phone(self, number: str) -> Phone:
+        """An agent's phone."""
+        return self.outside.phone(f"acme-{number}")
+
+    @property
+    def carrier(self) -> Carrier:
+        """The telephone network."""
+        return self.outside.carrier("carrier")
+
+    async def call_in(self, number: str = DID, **more: Any) -> Call:
+        """A customer calls."""
+        return await self.carrier.call_in(number, **more)
+
+    async def quiet(self) -> None:
+        """Ends all calls, waits for their records, and forgets them; phones answer at once again."""
+        for party in (*(self.phone(one) for one in PHONES), self.carrier):
+            await party.hang_up()
+            party.forget()
+            party.behaviour = answer(440) if isinstance(party, Phone) else answer(880)
+        await until(self._is_quiet, "all calls are over and told")
+        self.crm.requests.clear()
+
+    async def _is_quiet(self) -> bool:
+        _, calls = await self.get("/api/v1/calls")
+        over = all(one["call"]["state"] == "completed" for one in calls["items"])
+        _, deliveries = await self.get("/api/v1/deliveries", state="open")
+        return over and not deliveries["items"]
 
     # --- what the CRM has got ---
 

@@ -32,7 +32,8 @@ def test_a_range_names_the_bytes_that_are_sent(header: str | None, expected: tup
 
 
 @pytest.mark.parametrize(
-    "header", ["bytes=", "bytes=-", "bytes=a-b", "bytes=5-4", "bytes=100-", "bytes=-0", "bytes=--5", "bytes=٣-", "bytes=1"]
+    "header",
+    ["bytes=", "bytes=-", "bytes=a-b", "bytes=5-4", "bytes=100-", "bytes=-0", "bytes=--5", "bytes=٣-", "bytes=1"],
 )
 def test_nonsense_and_what_lies_beyond_the_end_is_not_satisfiable(header: str) -> None:
     with pytest.raises(RangeNotSatisfiable):

@@ -29,7 +29,12 @@ def test_an_id_is_short_the_same_every_time_and_decodes_for_its_tenant(tenant: s
 
 
 def test_ids_of_different_recordings_differ() -> None:
-    parts = [("acme", "call_1", "a.raw"), ("acme", "call_1", "b.raw"), ("acme", "call_2", "a.raw"), ("b", "call_1", "a.raw")]
+    parts = [
+        ("acme", "call_1", "a.raw"),
+        ("acme", "call_1", "b.raw"),
+        ("acme", "call_2", "a.raw"),
+        ("b", "call_1", "a.raw"),
+    ]
     assert len({mint(KEYS, *one) for one in parts}) == len(parts)
 
 
@@ -38,7 +43,17 @@ def test_forged_cut_foreign_and_nonsense_ids_are_refused_in_the_same_words() -> 
     forged = mint(Keys.of([NEW]), "acme", "call_1", "1.raw")
     foreign = mint(KEYS, "other", "call_1", "1.raw")
     wrong = [forged, foreign, good[:-1], good + "a", good[:-1] + ("a" if good[-1] != "a" else "b"), good.upper()]
-    wrong += ["", "rec_", "rec_a", "rec_" + "a" * 56, "rec_é", good[4:], " " + good, good + "=" * 8, "rec_rec_" + good[4:]]
+    wrong += [
+        "",
+        "rec_",
+        "rec_a",
+        "rec_" + "a" * 56,
+        "rec_é",
+        good[4:],
+        " " + good,
+        good + "=" * 8,
+        "rec_rec_" + good[4:],
+    ]
     assert len({_refusal(KEYS, "acme", one) for one in wrong}) == 1
 
 

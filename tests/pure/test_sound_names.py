@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
-from sample_calls import answered_call
 
+from sample_calls import answered_call
 from vonal.domain.call import Call, Party
 from vonal.domain.sound import download_name, stored_path
 
@@ -22,7 +22,7 @@ def _outbound(to: Party) -> Call:
         (answered_call(at=AT, agent=None), "2026-11-22_10-20_inbound_+36305550123.mp3"),
         (answered_call(at=AT, from_=Party(anonymous=True)), "2026-11-22_10-20_inbound_102.mp3"),
         (_outbound(Party(number="+3612345678")), "2026-11-22_10-20_outbound_+3612345678_102.mp3"),
-        (_outbound(Party(raw="../../etc/\r\n\"x\";é\0")), "2026-11-22_10-20_outbound_etcx_102.mp3"),
+        (_outbound(Party(raw='../../etc/\r\n"x";é\0')), "2026-11-22_10-20_outbound_etcx_102.mp3"),
     ],
 )
 def test_a_download_is_named_by_local_time_direction_customer_and_agent(call: Call, name: str) -> None:

@@ -3,7 +3,6 @@
 import re
 import secrets
 import time
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -82,9 +81,6 @@ class _Reply:
     async def problem(self, error: VonalError) -> None:
         body = msgspec.json.encode(problem(error, self._request_id))
         headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-        # What is left of the request is not read, so the connection cannot serve another.
-        if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            headers.append((b"connection", b"close"))
         await self({"type": "http.response.start", "status": error.status, "headers": headers})
         await self({"type": "http.response.body", "body": body, "more_body": False})
 

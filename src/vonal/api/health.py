@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
+import structlog
 from litestar import Request, Response
 from msgspec import Struct
 
 from vonal.api.operation import Answers, Operation, json_answer
 from vonal.api.services import Services
-from vonal.domain.errors import TelephonyUnavailable
+from vonal.domain.errors import TelephonyUnavailable, VonalError
+
+log = structlog.get_logger(__name__)
 
 PROBE_SECONDS = 3
 METRICS_TYPE = "text/plain; version=0.0.4"
@@ -55,6 +58,11 @@ async def _probed(probe: Callable[[], Awaitable[str | None]]) -> str | None:
             return await probe()
     except TimeoutError:
         return f"does not answer within {PROBE_SECONDS} s"
+    except VonalError as fault:
+        return fault.detail.rstrip(".")
+    except Exception as fault:
+        log.exception("probe_failed")
+        return f"fails with {type(fault).__name__}"
 
 
 OPERATIONS = (

@@ -96,7 +96,8 @@ class Recorder:
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), _LOOK_AGAIN if self._waiting else _REFRESH)
+            async with asyncio.timeout(_LOOK_AGAIN if self._waiting else _REFRESH):
+                await self._woken.wait()
         self._woken.clear()
 
     async def _pass(self, tasks: asyncio.TaskGroup) -> None:

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -69,7 +69,6 @@ def convert(job: Job) -> Sound:
     try:
         with draft.open("w+b") as file:
             samples = encode(_pieces(Path(job.source), swap=job.swap), file, job.format)
-            file.flush()
             os.fsync(file.fileno())
             size = file.seek(0, io.SEEK_END)
             file.seek(0)
@@ -83,11 +82,14 @@ def convert(job: Job) -> Sound:
 
 
 def encode(pieces: Iterator[bytes], file: BinaryIO, format_: Format) -> int:
-    """Encodes pieces of interleaved 16-bit stereo into `file`; returns the number of samples of each channel."""
+    """Encodes pieces of interleaved 16-bit stereo into `file`; returns the number of samples of each channel.
+
+    Raises OSError when `file` cannot be written.
+    """
     codec, bit_rate, options = _ENCODERS[format_]
-    samples = 0
+    samples, output = 0, _Output(file)
     # bitexact: no encoder names and no random stream numbers, so that doing it again makes the same file.
-    with av.open(file, "w", format=format_, options={"fflags": "+bitexact"}) as container:
+    with av.open(output, "w", format=format_, options={"fflags": "+bitexact"}) as container:
         stream = cast("av.AudioStream", container.add_stream(codec, rate=RATE, layout="stereo", options=options))
         if bit_rate:
             stream.bit_rate = bit_rate
@@ -97,8 +99,44 @@ def encode(pieces: Iterator[bytes], file: BinaryIO, format_: Format) -> int:
             frame.planes[0].update(piece)
             samples += frame.samples
             container.mux(stream.encode(frame))
+            output.check()
         container.mux(stream.encode(None))
+    output.check()
+    file.flush()
     return samples
+
+
+class _Output:
+    """The file as PyAV sees it. The first error is kept for `check`: PyAV would wrap it, or drop it while closing."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._fault: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        """Pretends to have written when it cannot."""
+        return self._kept(lambda: self._file.write(content)) or len(content)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of a file."""
+        return self._kept(lambda: self._file.seek(offset, whence)) or 0
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self._kept(self._file.tell) or 0
+
+    def check(self) -> None:
+        """Raises what went wrong so far."""
+        if self._fault is not None:
+            raise self._fault
+
+    def _kept(self, work: Callable[[], int]) -> int | None:
+        if self._fault is None:
+            try:
+                return work()
+            except OSError as fault:
+                self._fault = fault
+        return None
 
 
 def _pieces(source: Path, *, swap: bool) -> Iterator[bytes]:

@@ -1,25 +1,70 @@
-"""The operator's edge (being written)."""
+"""The operator's edge: `vonal`. Each command tells a fault in one line and exits 2 for the asker's, 1 for ours."""
 
-import asyncio
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
-from vonal.cli import apply as applying
-from vonal.cli import engine
+from vonal.cli import apply, calls, demo, doctor, engine, keys, serve
+from vonal.cli.output import examples, told
 
-app = typer.Typer()
+app = typer.Typer(
+    name="vonal",
+    help="Joins a phone system to the CRM: click-to-call, screen pop, and every call with its recording, nothing lost.",
+    epilog=examples("vonal demo", "vonal apply acme.yaml", "vonal serve", "vonal calls --tenant acme --follow"),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(
+    epilog=examples("vonal demo", "VONAL_DATA_DIR=/tmp/demo vonal demo", "vonal demo --seconds 60"),
+)(demo.demo)
+app.command(epilog=serve.EPILOG)(serve.serve)
+app.command(
+    epilog=examples(
+        "vonal apply acme.yaml", "vonal apply acme.yaml --check", "vonal apply everything.yaml --prune", "vonal apply -"
+    )
+)(apply.apply)
+app.command(
+    epilog=examples(
+        "vonal calls --tenant acme --from 2026-11-22 --direction inbound",
+        "vonal calls --disposition no_answer --limit 10",
+        "vonal calls --follow --json",
+    )
+)(calls.calls)
+app.add_typer(keys.keys, name="keys")
 app.add_typer(engine.app, name="engine")
-app.command()(applying.apply)
-
-
-@app.command()
-def serve() -> None:
-    from vonal import app as vonal_app
-    from vonal import config
-
-    asyncio.run(vonal_app.serve(config.load()))
+app.command(
+    epilog=examples("vonal doctor", "vonal doctor --webhook acme/call-log", "vonal doctor --json"),
+)(doctor.doctor)
 
 
 def main() -> None:
-    app()
+    """The program `vonal`."""
+    try:
+        app()
+    except Exception as fault:
+        known = told(fault)
+        if known is None:
+            raise
+        text, code = known
+        typer.echo(text, err=True)
+        sys.exit(code)
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vonal {version('vonal')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[  # noqa: ARG001 - its callback has done it
+        bool,
+        typer.Option("--version", callback=lambda value: _show_version(wanted=value), is_eager=True, help="the version"),
+    ] = False,
+) -> None:
+    """Joins a phone system to the CRM: click-to-call, screen pop, and every call with its recording, nothing lost."""

@@ -1,4 +1,4 @@
-"""Where a tenant's phones may call, as data that two executors read alike: `re` here, Asterisk's REGEX() in the dialplan.
+"""Where a tenant's phones may call, as data that two executors read alike: `re` here, REGEX() in the dialplan.
 
 Everything is an allow-list: a country must be named, and the number must be of a kind that costs what a call there
 costs. Satellite and other worldwide codes belong to no country and so can never be named. Patterns come from
@@ -8,7 +8,7 @@ national number with its length in front, such as `9:301234567`, because the met
 
 import re
 from collections.abc import Container, Iterable
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 import phonenumbers
@@ -51,7 +51,7 @@ class Region(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """How digits dialled in a country become E.164. `national_number` matches whole national numbers (`LENGTH:DIGITS`)."""
+    """How digits dialled in a country become E.164. `national_number` matches `LENGTH:DIGITS` of a whole number."""
 
     code: str
     international_prefix: str
@@ -90,7 +90,7 @@ def country_code(country: str) -> str | None:
     return str(code) if code else None
 
 
-@lru_cache(maxsize=None)
+@cache
 def regions(code: str) -> tuple[Region, ...]:
     """The countries that share a country code, in the order in which a number is to be tried against them."""
     return tuple(_region(country) for country in phonenumbers.region_codes_for_country_code(int(code)))
@@ -113,7 +113,7 @@ def is_emergency(text: str, country: str) -> bool:
     return bool(re.fullmatch(emergency_pattern(country), text))
 
 
-@lru_cache(maxsize=None)
+@cache
 def emergency_pattern(country: str) -> str:
     """The emergency numbers of `country`, as one pattern."""
     metadata = PhoneMetadata.short_metadata_for_region(country)
@@ -121,7 +121,7 @@ def emergency_pattern(country: str) -> str:
     return _shared(emergency.national_number_pattern if emergency else None) or _EMERGENCY_BY_DEFAULT
 
 
-@lru_cache(maxsize=None)
+@cache
 def reading(country: str) -> Reading:
     """How `country` dials. Rare forms (carrier selection, rewritten area codes) are not read, hence refused."""
     metadata = PhoneMetadata.metadata_for_region(country)
@@ -161,7 +161,7 @@ def _shared(pattern: str | None) -> str | None:
     return inside.replace("(?:", "(").replace(r"\d", "[0-9]")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 

@@ -13,15 +13,22 @@ from vonal.domain.errors import InvalidNumber
 
 # Digits with the separators people use. Letters are refused: libphonenumber would dial 1-800-FLOWERS by its keypad.
 _TYPED = re.compile(r"\+?[0-9 ()./\u00a0\u2010-\u2015-]{2,40}")
+_DIGITS = re.compile(r"[0-9]{2,40}")
 _ANONYMOUS = frozenset({"", "anonymous", "restricted", "unavailable", "private", "unknown"})
 
 
 def read(text: str, country: str) -> str | None:
-    """The E.164 form of what somebody in `country` (ISO 3166) typed, or None when that is no valid phone number."""
+    """The E.164 form of what somebody in `country` (ISO 3166) typed, or None when that is no valid phone number.
+
+    Digits that begin with the country's own code are read as if the plus had been lost on the way, where that is valid:
+    `4915112345678` in Germany is a mobile phone, though by the book it could also be a number in the town of 04915.
+    """
     typed = text.strip()
     if not _TYPED.fullmatch(typed):
         return None
-    return _e164(typed, country)
+    code = str(phonenumbers.country_code_for_region(country))
+    lost_plus = _e164(f"+{typed}", country) if typed.startswith(code) else None
+    return lost_plus or _e164(typed, country)
 
 
 def require(text: str, country: str, *, param: str = "number") -> str:
@@ -36,7 +43,7 @@ def read_caller(text: str, country: str) -> str | None:
     if (number := read(text, country)) is not None:
         return number
     digits = text.strip()
-    return _e164(f"+{digits}", country) if _TYPED.fullmatch(digits) and digits.isdigit() else None
+    return _e164(f"+{digits}", country) if _DIGITS.fullmatch(digits) else None
 
 
 def is_anonymous(text: str) -> bool:

@@ -36,7 +36,7 @@ _CONTACT = re.compile(r"sips?:(?:[^@;>]*@)?(?P<address>\[[^]]+\](?::\d+)?|[^;>?]
 
 
 class Site(Struct, frozen=True, kw_only=True):
-    """Where this Asterisk lives, whatever the directory says. `modules` is what it can load (`AsteriskBinary.modules`)."""
+    """Where this Asterisk lives, whatever the directory says; `modules` is what it can load."""
 
     sip_listen: tuple[str, int]
     rtp_ports: tuple[int, int]
@@ -47,7 +47,19 @@ class Site(Struct, frozen=True, kw_only=True):
 
 def render(directory: Directory, site: Site) -> dict[str, str]:
     """File name → text of every file in Asterisk's folder but asterisk.conf. The same input gives the same bytes."""
-    return {**BASE_FILES, **_fixed(site), **_from_directory(directory)}
+    tenants = directory.tenants
+    countries = sorted({tenant.country for tenant in tenants})
+    codes = sorted({code for tenant in tenants for code, _ in _country_codes(tenant)})
+    values = {
+        "site": site,
+        "trunks": directory.trunks,
+        "tenants": tenants,
+        "inbound": list(_inbound(directory)),
+        "readings": [(one, dialling.reading(one), dialling.emergency_pattern(one)) for one in countries],
+        "codes": [(code, dialling.regions(code)) for code in codes],
+    }
+    made = {name.removesuffix(".j2"): _TEMPLATES.get_template(name).render(values) for name in _FILES}
+    return {**BASE_FILES, **made}
 
 
 def write(folder: Path, files: Mapping[str, str]) -> set[str]:
@@ -67,43 +79,6 @@ def modules_to_reload(changed: Collection[str]) -> list[str]:
 def needs_restart(changed: Collection[str]) -> bool:
     """Whether a running Asterisk follows the changed files only after a restart: ports, modules, passwords of ours."""
     return bool(set(changed) - set(_RELOADED_BY))
-
-
-def _fixed(site: Site) -> dict[str, str]:
-    first, last = site.rtp_ports
-    http = f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {site.ari_port}\nsessionlimit = 200\n"
-    ari = f"[{ARI_USER}]\ntype = user\nread_only = no\npassword = {_value(site.ari_password)}\n"
-    # For the one command that ARI lacks: to transfer a call blindly, as a phone's REFER does. It goes over HTTP, on ARI's
-    # port; the socket that Asterisk opens besides is on another loopback address, so it takes no port from anybody.
-    manager = f"enabled = yes\nwebenabled = yes\nbindaddr = 127.0.0.2\nport = {site.ari_port}\ndisplayconnects = no\n"
-    rights = "read =\nwrite = call\n"
-    return {
-        "manager.conf": f"[general]\n{manager}\n[{ARI_USER}]\nsecret = {_value(site.ari_password)}\n{rights}",
-        "pjsip.conf": _ENVIRONMENT.get_template("pjsip.conf.j2").render(site=site) + "\n",
-        "http.conf": http + "enable_static = no\nenable_status = no\n",
-        "ari.conf": f"[general]\nenabled = yes\npretty = no\n\n{ari}",
-        "rtp.conf": f"[general]\nrtpstart = {first}\nrtpend = {last}\n",
-        "modules.conf": "[modules]\nautoload = no\n" + "".join(f"load = {name}\n" for name in site.modules),
-        "logger.conf": "[general]\ndateformat = %F %T.%3q\n\n[logfiles]\nmessages => notice,warning,error\n",
-        "features.conf": "[general]\npickupexten =\n",
-        "cel.conf": _text("cel.conf"),
-        "cel_custom.conf": _text("cel_custom.conf" if "res_cdrel_custom.so" in site.modules else "cel_custom_20.conf"),
-    }
-
-
-def _from_directory(directory: Directory) -> dict[str, str]:
-    tenants = directory.tenants
-    countries = sorted({tenant.country for tenant in tenants})
-    codes = sorted({code for tenant in tenants for code, _ in _country_codes(tenant)})
-    values = {
-        "trunks": directory.trunks,
-        "tenants": tenants,
-        "inbound": list(_inbound(directory)),
-        "readings": [(one, dialling.reading(one), dialling.emergency_pattern(one)) for one in countries],
-        "codes": [(code, dialling.regions(code)) for code in codes],
-    }
-    names = ("pjsip_directory.conf", "extensions.conf")
-    return {name: _ENVIRONMENT.get_template(f"{name}.j2").render(values) + "\n" for name in names}
 
 
 def _inbound(directory: Directory) -> Iterator[tuple[str, str]]:
@@ -183,8 +158,9 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    environment.globals["realm"] = REALM
+    environment.globals |= {"realm": REALM, "ari_user": ARI_USER}
     environment.filters |= {
         "address": _address,
         "caller_id": _caller_id,
@@ -202,11 +178,8 @@ def _environment() -> Environment:
     return environment
 
 
-_ENVIRONMENT = _environment()
-
-
-def _text(name: str) -> str:
-    return _ENVIRONMENT.get_template(name).render() + "\n"
+_TEMPLATES = _environment()
+_FILES = tuple(name for name in _TEMPLATES.list_templates() if name.endswith(".j2"))
 
 
 def _replaced(path: Path, text: str) -> bool:

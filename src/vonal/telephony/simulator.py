@@ -115,7 +115,7 @@ class Simulator:
         for name, text in files.items():
             (self.engine.folder / "etc" / name).write_text(text, encoding="utf-8")
         await self.engine.ensure_running()
-        self._open.push_async_callback(self.engine.stop, grace=0.5)
+        self._open.push_async_callback(self.engine.stop, grace=3)  # time for its phones to say goodbye
         await self._serve()
 
     async def stop(self) -> None:

@@ -78,6 +78,7 @@ class Call:
     digits: str = ""
     cause: int | None = None
     sip_code: int | None = None
+    _listening: bool = field(default=False, repr=False)
     _playing: str | None = field(default=None, repr=False)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
@@ -112,12 +113,14 @@ class Call:
             await self._do("POST", "dtmf", dtmf=digits)
 
     async def listen(self) -> str:
-        """Records from now on; answers the file's name in `Simulator.heard_folder`.
+        """Records, from the first time this is asked; answers the file's name in `Simulator.heard_folder`.
 
         Signed 16 bit little-endian stereo at 8 kHz: left is what this side hears, right what it says.
         """
         async with self._interrupted():
-            await self._through("listen")
+            if not self._listening:
+                self._listening = True
+                await self._through("listen")
         return f"{self.id}.raw"
 
     async def refer(self, uri: str) -> bool:

@@ -1,0 +1,44 @@
+# `make` alone explains what there is.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench lock upgrade
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+
+help: ## this list
+	@echo "Vonal joins a phone system to the CRM. Start here:  make run"
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1~\2/p' Makefile | awk -F'~' '{printf "%-16s%s\n", $$1, $$2}'
+
+setup: ## .venv/bin/vonal and its Asterisk, ready to run; the second time takes a moment
+	@tools/setup.sh run
+
+run: setup ## the whole thing on this machine: phones, a carrier and a small CRM, ready to click
+	@$(BIN)/vonal demo
+
+test: ## everything that is checked: lint, then all tests, on a real Asterisk, PostgreSQL and browser
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest --durations=15
+
+lint: ## style, types, and the direction of imports
+	@tools/setup.sh lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: ## how fast it is, beside the least that is possible on this machine
+	@tools/setup.sh test
+	$(BIN)/python bench/run.py
+
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
+
+lock: ## requirements*.txt from pyproject.toml; versions stay where they are
+	@tools/setup.sh lint
+	$(LOCK) --extra build --output-file requirements.txt
+	$(LOCK) --all-extras --constraint requirements.txt --output-file requirements-dev.txt
+
+upgrade: ## the same, with the newest versions
+	@$(MAKE) --no-print-directory lock UPGRADE=--upgrade

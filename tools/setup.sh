@@ -1,0 +1,86 @@
+#!/bin/sh
+# Makes .venv and gets the embedded Asterisk. Run by `make`: tools/setup.sh run|lint|test
+#   run   what Vonal needs           lint  and the tools of its developers          test  and what the tests need
+# As root it installs missing Debian packages; as anybody else it says which ones an administrator must add.
+set -eu
+cd "$(dirname "$0")/.."
+kind=${1:-run}
+python=${PYTHON:-python3}
+missing=
+
+exec 9<tools/setup.sh
+flock 9 # two at once would spoil each other's .venv; the second waits, then finds everything done
+
+# need PACKAGE COMMAND…: the Debian package is missing when the command fails
+need() {
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+
+postgresql() {
+    command -v postgres || ls /usr/lib/postgresql/*/bin/postgres
+}
+
+install_packages() {
+    [ -n "$missing" ] || return 0
+    line="apt-get install --no-install-recommends$missing"
+    if ! command -v apt-get >/dev/null; then
+        echo "Vonal needs what Debian calls$missing; please install that, then run make again." >&2
+        exit 1
+    elif [ "$(id -u)" != 0 ]; then
+        echo "Some Debian packages are missing here. An administrator adds them with:" >&2
+        printf '\n    %s\n\nThen run make again.\n' "$line" >&2
+        exit 1
+    fi
+    # The tests start PostgreSQL by themselves; the package shall not set up a server beside that.
+    if [ "${missing#*postgresql}" != "$missing" ] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        echo "No PostgreSQL cluster is set up: create_main_cluster = false in /etc/postgresql-common/createcluster.conf"
+        mkdir -p /etc/postgresql-common
+        echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+    fi
+    echo "Installing Debian packages:$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    $line --yes -qq </dev/null >/dev/null
+}
+
+# install STAMP LOCK: the locked packages and Vonal itself, if the stamp is of another state
+install_python() {
+    state=$(cat "$2" pyproject.toml | sha256sum)
+    [ "$(cat ".venv/$1" 2>/dev/null)" != "$state" ] || return 0
+    echo "Installing $(grep -c == "$2") Python packages"
+    rm -f .venv/stamp-*
+    pip="$PWD/.venv/bin/python -m pip --disable-pip-version-check --quiet install"
+    # Wheels only: nothing is compiled here, and nothing but pip itself runs while they are unpacked.
+    $pip --require-hashes --only-binary :all: -r "$2"
+    $pip --no-deps --no-build-isolation --no-index --editable .
+    echo "$state" >".venv/$1"
+}
+
+need python3 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+need python3-venv "$python" -c 'import ensurepip, venv'
+need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
+need tzdata test -e /usr/share/zoneinfo/Europe/Budapest
+if [ "$kind" = test ]; then
+    need postgresql postgresql
+    need chromium command -v chromium
+    need nodejs command -v node
+    need php-cli command -v php
+fi
+install_packages
+
+place="$PWD $("$python" -VV | tr '\n' ' ')"
+if [ "$(cat .venv/place 2>/dev/null)" != "$place" ]; then
+    echo "Making .venv"
+    "$python" -m venv --clear .venv
+    echo "$place" >.venv/place
+fi
+if [ "$kind" = run ] && [ ! -e .venv/stamp-dev ]; then
+    install_python stamp-run requirements.txt
+else
+    install_python stamp-dev requirements-dev.txt
+fi
+if [ "$kind" != lint ] && ! .venv/bin/vonal engine status >/dev/null 2>&1; then
+    .venv/bin/vonal engine install
+fi
