@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from msgspec import Struct
-from sample_calls import START
 
+from sample_calls import START
 from vonal.delivery.worker import Worker
 from vonal.domain.delivery import Outcome, Owed, Request, Unsendable
 from vonal.domain.directory import Directory, Tenant, Webhook

@@ -61,7 +61,9 @@ def event(type_: str = "call.completed", call: Call | None = None, *, at: dateti
     return next_event(call, type_, at or call.ended_at or call.started_at)
 
 
-def events_of_call(tenant_id: str = "acme", *, at: datetime = START, types: tuple[str, ...] = INBOUND) -> list[CallEvent]:
+def events_of_call(
+    tenant_id: str = "acme", *, at: datetime = START, types: tuple[str, ...] = INBOUND
+) -> list[CallEvent]:
     """All events of one call, told at one time."""
     call = answered_call(tenant_id, at=at)
     return [next_event(call, type_, at) for type_ in types]

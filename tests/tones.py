@@ -56,8 +56,8 @@ def tone_level(samples: Sequence[int], hz: float, rate: int = RATE) -> float:
 
 
 def dominant_tone(samples: Sequence[int], rate: int = RATE, among: Iterable[int] = range(200, 2000, 20)) -> int | None:
-    """The loudest tone of the sound's middle second, in Hz, if it holds at least half of the energy there."""
-    samples = samples[max(len(samples) - rate, 0) // 2 :][:rate]
+    """The loudest tone of the sound's middle half second, in Hz, if it holds at least half of the energy there."""
+    samples = samples[max(len(samples) - rate // 2, 0) // 2 :][: rate // 2]
     energy = sum(sample * sample for sample in samples) / max(len(samples), 1)
     levels = {hz: tone_level(samples, hz, rate) for hz in among}
     loudest = max(levels, key=levels.__getitem__)

@@ -1,11 +1,7 @@
 """The composition root: the one file that knows everybody. `serve` runs the service until it is told to stop."""
 
 import asyncio
-import contextlib
-import fcntl
-import os
 import signal
-import socket
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -14,9 +10,9 @@ from functools import partial
 from typing import Any, Literal, Self
 
 import structlog
-import uvicorn
 
 from vonal.api.app import create_app
+from vonal.api.server import Server
 from vonal.api.services import Services
 from vonal.calls.control import Control
 from vonal.calls.folders import Folders
@@ -27,18 +23,18 @@ from vonal.calls.playback import Playback
 from vonal.calls.recordings import Recorder
 from vonal.calls.retention import Retention
 from vonal.calls.waiting import Waiters
-from vonal.config import Settings, SettingsError
+from vonal.config import Settings
 from vonal.delivery.worker import Worker
+from vonal.directory import effect
 from vonal.directory.credentials import Authenticator
-from vonal.directory.effect import LOCK_FILE
 from vonal.domain.directory import Directory, Tenant
 from vonal.domain.errors import TelephonyUnavailable, VonalError
 from vonal.domain.journal import Position
 from vonal.domain.reference import Keys, mint
 from vonal.store import directory as directories
-from vonal.store import idempotency, migrate
+from vonal.store import idempotency
 from vonal.store import settings as notes
-from vonal.store.database import Database
+from vonal.store.opening import open_database
 from vonal.store.secret import load_secrets
 from vonal.telephony.ari import Event
 from vonal.telephony.pbx import Pbx
@@ -86,10 +82,9 @@ class Service:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
-        stack.enter_context(_only_one(settings))
-        self.db = Database(settings.sqlalchemy_url, owner=True)
+        stack.enter_context(effect.only_service(settings))
+        self.db = await asyncio.to_thread(partial(open_database, settings, owner=True))
         stack.callback(self.db.close)
-        await asyncio.to_thread(migrate.upgrade, self.db.engine)
         keys = Keys.of(load_secrets(settings))
         self._version, self.directory = await self.db.read(_directory)
         self._mint = partial(mint, keys)
@@ -160,7 +155,7 @@ class Service:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until `stop` is set. Asterisk and all workers are started; the API answers when this says "ready"."""
-        server = _Server(self.api, self.settings) if self.role != "delivery" else None
+        server = Server(self.api, self.settings) if self.role != "delivery" else None
         if server:
             await self.pbx.start(self.directory)
             await self.db.write(lambda tx: notes.any_tenant_mark_applied(tx, self._version))
@@ -268,6 +263,7 @@ class Service:
 
     async def _restarted(self) -> None:
         log.warning("asterisk_restarted", pid=self.pbx.engine.pid)
+        await self.db.write(lambda tx: notes.any_tenant_mark_applied(tx, self._version))  # it read all files anew
         await self._reconcile()
 
     async def _reconcile(self) -> None:
@@ -336,56 +332,6 @@ class Service:
     async def _probe_journal(self) -> str | None:
         backlog = self.pbx.journal.backlog(self._position)
         return f"{backlog} bytes of the journal wait to be read" if backlog > 1 << 20 else None
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers. Raises SettingsError when the address is taken."""
-
-    def __init__(self, app: Any, settings: Settings) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False))
-        self._socket = _listening(settings)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().serve(sockets or [self._socket])
-
-    async def until_started(self) -> None:
-        """Returns when requests are answered."""
-        while not self.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
-            await asyncio.sleep(0.01)
-
-
-def _listening(settings: Settings) -> socket.socket:
-    host, port = settings.listen
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as fault:
-        listening.close()
-        raise SettingsError(f"VONAL_LISTEN={host}:{port}: {fault.strerror}; choose another address or port") from fault
-    return listening
-
-
-@contextlib.contextmanager
-def _only_one(settings: Settings) -> Any:
-    """One service for each data folder. Raises SettingsError when there is one, or the folder cannot be used."""
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(settings.data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as fault:
-        raise SettingsError(f"VONAL_DATA_DIR={settings.data_dir}: {fault.strerror}") from fault
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as fault:
-        raise SettingsError(f"VONAL_DATA_DIR={settings.data_dir}: a service is running in it already") from fault
-    finally:
-        os.close(lock)
 
 
 def _directory(tx: Any) -> tuple[int, Directory]:

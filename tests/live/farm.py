@@ -1,9 +1,6 @@
-"""A PBX configured as Vonal configures it, without the service, and the outside world around it; and ears."""
+"""A PBX configured as Vonal configures it, without the service, and the outside world around it."""
 
 import asyncio
-import math
-from array import array
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from ports import free_port
+from tones import RATE, dominant_tone, hear
 from vonal.domain.directory import Directory
 from vonal.telephony import configuration
 from vonal.telephony.binary import AsteriskBinary
@@ -20,11 +18,9 @@ from vonal.telephony.engine import FOLDERS, Engine, asterisk_conf
 from vonal.telephony.simulator import Simulator
 from vonal.telephony.simulator_call import Call
 
-RATE = 8000
 WINDOW = RATE // 10
 LOUD = 3000
 T = TypeVar("T")
-CANDIDATES = range(100, 2010, 10)
 ARI_PASSWORD = "farm-password"
 YAML = """
 trunks:
@@ -106,9 +102,9 @@ def read_directory(yaml: str) -> Directory:
 async def heard(outside: Simulator, call: Call) -> AsyncIterator[Sequence[int]]:
     """What this end of the call hears from now on, a tenth of a second at a time."""
     path = outside.heard_folder / await call.listen()
-    at = len(_left(path))
+    at = len(_heard(path))
     while True:
-        samples = _left(path)
+        samples = _heard(path)
         if len(samples) < at + WINDOW:
             await asyncio.sleep(0.02)
             continue
@@ -124,55 +120,19 @@ async def soon(wait: Awaitable[T]) -> T:
 async def hears(outside: Simulator, call: Call, tone: int | None) -> None:
     """Waits until this end of the call hears `tone` (Hz; None: no tone)."""
     async for samples in heard(outside, call):
-        if tone_of(samples) == tone:
+        if dominant_tone(samples) == tone:
             return
 
 
 async def hears_speech(outside: Simulator, call: Call) -> None:
     """Waits until this end of the call hears something loud that is no tone."""
     async for samples in heard(outside, call):
-        if max(samples) > LOUD and tone_of(samples) is None:
+        if max(samples) > LOUD and dominant_tone(samples) is None:
             return
 
 
-def dominant_tone(path: Path, channel: int) -> int | None:
-    """The tone heard longest on a channel (0 left, 1 right) of raw 16 bit stereo at 8 kHz, in Hz; None if there is
-    none."""
-    samples = stereo(path)[channel]
-    tones = Counter(
-        tone_of(samples[at : at + WINDOW]) for at in range(0, len(samples) - WINDOW, max(WINDOW, len(samples) // 20))
-    )
-    del tones[None]
-    return max(tones, key=tones.__getitem__, default=None)
-
-
-def stereo(path: Path) -> tuple[Sequence[int], Sequence[int]]:
-    """Left and right of raw signed 16 bit little-endian stereo."""
-    content = path.read_bytes()
-    samples = array("h", content[: len(content) // 4 * 4])
-    return samples[0::2], samples[1::2]
-
-
-def _left(path: Path) -> Sequence[int]:
-    return stereo(path)[0] if path.exists() else []
-
-
-def tone_of(samples: Sequence[int], rate: int = RATE) -> int | None:
-    """The tone (Goertzel, in steps of 10 Hz) that holds most of the samples' energy, in Hz; None if no tone does."""
-    energy = sum(sample * sample for sample in samples)
-    if energy <= len(samples) * 100**2:  # -50 dBFS
-        return None
-    powers = {tone: _goertzel(samples, tone / rate) for tone in CANDIDATES}
-    loudest = max(powers, key=powers.__getitem__)
-    return loudest if powers[loudest] * 2 / (len(samples) * energy) > 0.5 else None
-
-
-def _goertzel(samples: Sequence[int], frequency: float) -> float:
-    factor = 2 * math.cos(2 * math.pi * frequency)
-    before = last = 0.0
-    for sample in samples:
-        before, last = last, sample + factor * last - before
-    return last * last + before * before - factor * last * before
+def _heard(path: Path) -> Sequence[int]:
+    return hear(path).left if path.exists() else []
 
 
 def _free_ports(count: int) -> list[int]:

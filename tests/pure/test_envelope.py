@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_calls import START, answered_call, event, recording
 
+from sample_calls import START, answered_call, event, recording
 from vonal.domain.delivery import Request
 from vonal.domain.directory import Security, Webhook
 from vonal.domain.events import CallEvent

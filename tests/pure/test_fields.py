@@ -4,8 +4,8 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sample_calls import answered_call, event, recording
 
+from sample_calls import answered_call, event, recording
 from vonal.webhooks import fields
 
 DATA = event(call=answered_call(recordings=[recording()])).data

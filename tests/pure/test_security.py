@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from sample_calls import event
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
+from sample_calls import event
 from vonal.domain.delivery import Request
 from vonal.domain.directory import HmacSigning, Security, Webhook
 from vonal.webhooks import envelope

@@ -10,7 +10,9 @@ import vonal.store
 
 STORE = Path(vonal.store.__file__).parent
 SOURCE = STORE.parent
-MODULES = sorted(path for path in STORE.glob("*.py") if path.stem not in {"__init__", "sql", "database", "tables"})
+MODULES = sorted(
+    path for path in STORE.glob("*.py") if path.stem not in {"__init__", "sql", "database", "tables", "migrate"}
+)
 
 
 def faults_of(source: str) -> list[str]:

@@ -226,12 +226,33 @@ def test_addresses_of_every_kind_get_a_proper_answer(shared_house: House, target
         assert json.loads(body)["status"] == status
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01 this is TLS\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 10_000_000 + b"\r\n\r\n", 413),
+        (b"GET /" + b"x" * 100_000, 413),
+    ],
+)
+def test_what_is_no_request_is_told_so(shared_house: House, sent: bytes, status: int) -> None:
+    found = _exchange(shared_house, sent)
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"application/problem+json" in head
+    assert json.loads(body)["request_id"].encode() in head
+
+
 def _raw(house: House, target: str) -> bytes:
     """The answer to a GET of just these bytes, which a client library would tidy up."""
+    head = f"GET {target} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
+    return _exchange(house, head.encode())
+
+
+def _exchange(house: House, sent: bytes) -> bytes:
     host, _, port = house.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=20) as connection:
-        head = f"GET {target} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nConnection: close\r\n\r\n"
-        connection.sendall(head.encode())
+        connection.sendall(sent)
         found = b""
         while chunk := connection.recv(65_536):
             found += chunk

@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 import pytest
+
 from delivery_house import DELIVERED, House, webhook
 from sample_calls import answered_call, events_of_call
-
 from vonal.domain.delivery import Outcome
 from vonal.domain.directory import WebhookScope
 from vonal.domain.events import next_event

@@ -6,11 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from delivery_house import DELIVERED, House, webhook
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sample_calls import events_of_call
 
+from delivery_house import DELIVERED, House, webhook
+from sample_calls import events_of_call
 from vonal.domain.delivery import Outcome
 from vonal.domain.events import LIVE, CallEvent
 from vonal.store.database import Database

@@ -218,7 +218,7 @@ async def test_when_the_outcome_cannot_be_stored_it_is_tried_again(sound: SoundS
 async def test_a_service_killed_in_the_midst_of_a_conversion_does_it_again_with_the_same_result(
     sound: SoundStore, database_url: str, tmp_path: Path
 ) -> None:
-    made = sound.add(SECOND * 600)
+    made = sound.add(SECOND * 240)
     url = str(sound.db.engine.url.render_as_string(hide_password=False))
     with subprocess.Popen([sys.executable, "-c", SERVICE, url, str(tmp_path)], process_group=0) as service:
         try:
@@ -233,7 +233,7 @@ async def test_a_service_killed_in_the_midst_of_a_conversion_does_it_again_with_
         await _settled(sound)
         await _until(lambda: not _spool(sound))
     assert sound.row(made).state == "ready"
-    assert sound.outcomes[0].recording.duration_s == 600.0
+    assert sound.outcomes[0].recording.duration_s == 240.0
     await _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in converters))
     assert list(sound.folders.drafts.iterdir()) == []
     assert [one.name for one in sound.folders.recordings.rglob("*.*") if one.is_file()] == [f"{made}.mp3"]
@@ -248,6 +248,16 @@ async def test_a_raw_file_left_by_a_kill_after_the_settlement_is_cleared_at_the_
     async with _running(sound):
         await _until(lambda: not _spool(sound))
     assert len(sound.outcomes) == 1
+
+
+async def test_empty_files_of_calls_that_nobody_answered_are_cleared_once_they_are_old(sound: SoundStore) -> None:
+    for name, content in (("old.raw", b""), ("sound.raw", SECOND), ("fresh.raw", b"")):
+        sound.raw(name).write_bytes(content)
+        if name != "fresh.raw":
+            os.utime(sound.raw(name), (1, 1))
+    async with _running(sound):
+        await _until(lambda: not sound.raw("old.raw").exists())
+    assert sorted(_spool(sound)) == ["fresh.raw", "sound.raw"]
 
 
 def _children(pid: int) -> list[int]:

@@ -10,14 +10,14 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-import ports
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from receiver import Answer, Receiver, receiving
 
+import ports
+from receiver import Answer, Receiver, receiving
 from vonal.domain.delivery import Request
 from vonal.webhooks.sender import LONGEST_ANSWER, CurlSender, retry_after
 
@@ -42,7 +42,7 @@ def _post(url: str, **members: Any) -> Request:
 
 
 async def test_a_post_arrives_as_it_was_made(receiver: Receiver, sender: CurlSender):
-    body = "{\"név\": \"ő\"}".encode()
+    body = '{"név": "ő"}'.encode()
     outcome = await sender.send(_post(f"{receiver.url}?a=%C5%91", headers={"X-A": "é"}, body=body))
     assert outcome.status == 200
     assert outcome.fault is None
@@ -103,9 +103,7 @@ async def test_a_proxy_in_the_environment_is_not_used(
 
 
 @pytest.mark.parametrize(("broken", "error"), [("hang", "timeout"), ("garbage", "bad_answer"), ("close", "bad_answer")])
-async def test_a_receiver_that_breaks_http_is_at_fault(
-    receiver: Receiver, sender: CurlSender, broken: str, error: str
-):
+async def test_a_receiver_that_breaks_http_is_at_fault(receiver: Receiver, sender: CurlSender, broken: str, error: str):
     receiver.answer(Answer(broken=broken))
     outcome = await sender.send(_post(receiver.url))
     assert (outcome.status, outcome.error, outcome.fault) == (None, error, "theirs")
@@ -175,7 +173,17 @@ async def test_a_cancelled_request_leaves_the_sender_usable(receiver: Receiver, 
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"],
+    [
+        "127.0.0.1",
+        "localhost",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+    ],
 )
 async def test_no_spelling_of_this_machine_is_reached(receiver: Receiver, host: str):
     for scheme in ("http", "https"):
@@ -218,9 +226,7 @@ def _own_certificate(folder: Path) -> ssl.SSLContext:
     )
     path = folder / "own.pem"
     path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + certificate.public_bytes(serialization.Encoding.PEM)
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

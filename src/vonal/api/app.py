@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -18,20 +19,19 @@ from vonal.api.operation import Answers, Asked, Operation
 from vonal.api.parameters import MAX_BODY, into, read
 from vonal.api.services import Services
 
-PARTS: tuple[Sequence[Operation], ...] = (
-    click_to_call.OPERATIONS,
-    calls.OPERATIONS,
-    extensions.OPERATIONS,
-    recordings.OPERATIONS,
-    deliveries.OPERATIONS,
-    health.OPERATIONS,
+OPERATIONS: tuple[Operation, ...] = (
+    *click_to_call.OPERATIONS,
+    *calls.OPERATIONS,
+    *extensions.OPERATIONS,
+    *recordings.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *health.OPERATIONS,
 )
 
 
 def create_app(services: Services, *, others: Sequence[ControllerRouterHandler] = ()) -> Edge:
     """The ASGI application. `others` are routes that are not the API's, such as the portal's."""
-    operations = [one for part in PARTS for one in part]
-    operations.append(_openapi(operations, services.base_url))
+    operations = (*OPERATIONS, _openapi(services.base_url))
     litestar = Litestar(
         [*(_route(one, services) for one in operations), *others],
         exception_handlers={Exception: handle},
@@ -58,18 +58,25 @@ def _route(operation: Operation, services: Services) -> HTTPRouteHandler:
     return HTTPRouteHandler(path, http_method=methods, name=operation.name, status_code=200)(serve)
 
 
-def _openapi(operations: Sequence[Operation], base_url: str) -> Operation:
-    async def openapi(_services: Services, _request: Request[Any, Any, Any]) -> Response[bytes]:
-        return Response(content=described, media_type="application/json")
+def openapi(*, base_url: str) -> dict[str, Any]:
+    """The OpenAPI of everything served."""
+    return describe([*OPERATIONS, _openapi(base_url)], base_url=base_url)
 
-    itself = Operation(
+
+def _openapi(base_url: str) -> Operation:
+    async def answer(_services: Services, _request: Request[Any, Any, Any]) -> Response[bytes]:
+        return Response(content=described(), media_type="application/json")
+
+    @cache
+    def described() -> bytes:
+        return msgspec.json.encode(openapi(base_url=base_url))
+
+    return Operation(
         name="openapi",
         methods=("GET",),
         path="/api/v1/openapi.json",
         summary="This description",
         scope=None,
-        handler=openapi,
+        handler=answer,
         answers={200: Answers(description="OpenAPI 3.1.")},
     )
-    described = msgspec.json.encode(describe([*operations, itself], base_url=base_url))
-    return itself

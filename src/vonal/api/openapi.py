@@ -168,12 +168,14 @@ def _responses(one: Operation, method: Method) -> Json:
 def _answer(answer: Answers, method: Method) -> Json:
     described: Json = {"description": answer.description, "headers": _headers(answer.headers)}
     if answer.media_types and method != "HEAD":
-        described["content"] = {kind: _content(answer.body) for kind in answer.media_types}
+        described["content"] = {kind: _content(kind, answer.body) for kind in answer.media_types}
     return described
 
 
-def _content(body: Any) -> Json:
-    return {"schema": {"$ref": _REF.format(name=body.__name__)}} if body else {"schema": {"type": "string"}}
+def _content(kind: str, body: Any) -> Json:
+    if body:
+        return {"schema": {"$ref": _REF.format(name=body.__name__)}}
+    return {"schema": {"type": "object"} if kind == JSON else {"type": "string"}}
 
 
 def _problems(errors: Iterable[type[VonalError]], *, with_body: bool) -> Json:

@@ -31,6 +31,7 @@ _BACKOFF = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds
 _LOOK_AGAIN = 1.0  # seconds, while something waits; inotify is quicker, this is for what it missed
 _REFRESH = 30.0  # seconds, while nothing waits
 _QUIET = 5.0  # seconds; MixMonitor writes every second, so a file older than that is closed
+_SWEEP = 3600.0  # seconds
 _SWEPT_AT_ONCE = 500
 
 Settle = Callable[[Outcome], Awaitable[None]]
@@ -67,7 +68,7 @@ class Recorder:
         self._waiting: dict[str, _Waiting] = {}
         self._running: set[str] = set()
         self._settled: set[str] = set()
-        self._swept = False
+        self._sweep_at = 0.0
         self._disk_fails = 0
         self._disk_after = 0.0
         self.converter = Converter(LANES)
@@ -80,6 +81,8 @@ class Recorder:
     async def run(self) -> None:
         """Works until cancelled."""
         self._folders.spool.mkdir(parents=True, exist_ok=True)
+        for draft in self._folders.drafts.glob("*"):  # a kill left it
+            draft.unlink(missing_ok=True)
         with Inotify() as inotify:
             # Watched before the first look, so that no closing falls between the two.
             inotify.add_watch(self._folders.spool, Mask.CLOSE_WRITE)
@@ -102,7 +105,7 @@ class Recorder:
 
     async def _pass(self, tasks: asyncio.TaskGroup) -> None:
         try:
-            if not self._swept:
+            if time.monotonic() >= self._sweep_at:
                 await self._sweep()
             if self._news or not self._waiting:
                 await self._refresh()
@@ -188,7 +191,7 @@ class Recorder:
         else:
             await self._settle(await self._converted(row, raw))
         try:
-            raw.unlink()
+            raw.unlink(missing_ok=True)
         except OSError as fault:  # the recording is safe; the next start tries again
             log.warning("raw file cannot be deleted", raw=str(raw), reason=fault.strerror)
 
@@ -225,16 +228,23 @@ class Recorder:
         await self._settle(Outcome(tenant_id=row.tenant_id, call_id=row.call_id, recording=lost, reason=reason))
 
     async def _sweep(self) -> None:
-        """Clears what a kill left: drafts, and raw files whose recording is finished."""
-        for draft in self._folders.drafts.glob("*"):
-            draft.unlink(missing_ok=True)
+        """Deletes raw files whose recording is finished (a kill left them), and those of calls nobody answered."""
         names = [one.name for one in self._folders.spool.glob("*.raw")]
         for start in range(0, len(names), _SWEPT_AT_ONCE):
             part = names[start : start + _SWEPT_AT_ONCE]
             states = await self._db.read(lambda tx, part=part: store.any_tenant_states(tx, part))  # type: ignore[misc]
-            for name in (name for name, state in states.items() if state in ("ready", "deleted")):
+            unknown = [name for name in part if name not in states]
+            done = [name for name, state in states.items() if state in ("ready", "deleted")]
+            unheard = await asyncio.to_thread(_unheard, self._folders.spool, unknown, self._asterisk_pid())
+            for name in (*done, *unheard):
                 (self._folders.spool / name).unlink(missing_ok=True)
-        self._swept = True
+        self._sweep_at = time.monotonic() + _SWEEP
+
+
+def _unheard(spool: Path, names: list[str], pid: int | None) -> list[str]:
+    """Old, closed and empty files: MixMonitor makes one as soon as a call rings."""
+    sizes = closed_files(spool, names, pid)
+    return [name for name, size in sizes.items() if not size and time.time() - (spool / name).stat().st_mtime > _SWEEP]
 
 
 def _pause_after(fails: int) -> float:

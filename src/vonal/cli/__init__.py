@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vonal.cli import apply, calls, demo, doctor, engine, keys, serve
+from vonal.cli import apply, calls, demo, engine, keys, serve
 from vonal.cli.output import examples, told
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(
-    epilog=examples("vonal demo", "VONAL_DATA_DIR=/tmp/demo vonal demo", "vonal demo --seconds 60"),
+    epilog=examples("vonal demo", "VONAL_DATA_DIR=/tmp/demo vonal demo"),
 )(demo.demo)
 app.command(epilog=serve.EPILOG)(serve.serve)
 app.command(
@@ -35,9 +35,6 @@ app.command(
 )(calls.calls)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(engine.app, name="engine")
-app.command(
-    epilog=examples("vonal doctor", "vonal doctor --webhook acme/call-log", "vonal doctor --json"),
-)(doctor.doctor)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import typer
 import uvloop
 from rich.markup import escape
 
-from vonal import app, config, logs
+from vonal import config, logs
 from vonal.cli.output import examples
 from vonal.config import Settings
 
@@ -32,6 +32,8 @@ def serve(
     ] = "all",
 ) -> None:
     """Run the service: Asterisk, API, and delivery. SIGTERM or Ctrl-C drains it: no call is cut."""
+    from vonal import app  # noqa: PLC0415 - the whole service, for which no other command need wait
+
     settings = config.load()
     logs.configure(settings.log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -87,7 +87,7 @@ class Lane:
         self.loading = False
         if self.closed:
             return
-        busy = {owed.id for owed, _ in self.flying.values()} | self._settling
+        busy = {owed.id for owed, _ in self.flying.values()} | self._settling | self._meanwhile
         self._queues.clear()
         for owed in rows:
             if owed.id not in busy:

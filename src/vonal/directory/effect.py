@@ -1,11 +1,13 @@
 """Waits until the running service has taken the directory in."""
 
 import fcntl
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from vonal.config import Settings
+from vonal.config import Settings, SettingsError
 from vonal.domain.errors import VonalError
 from vonal.store import settings as store
 from vonal.store.database import Database
@@ -14,6 +16,7 @@ LOCK_FILE = "service.lock"  # in the data folder; the service holds it by flock 
 ALIVE = timedelta(seconds=10)
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
+PROBED_SECONDS = 1.0  # a command that looks whether we run holds the lock for a moment
 
 
 class NotInEffect(VonalError):
@@ -64,3 +67,31 @@ def _locked(settings: Settings) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+@contextmanager
+def only_service(settings: Settings) -> Iterator[None]:
+    """Holds the data folder for the one service that may run in it. Raises SettingsError when there is one already."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(settings.data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        raise SettingsError(f"VONAL_DATA_DIR={settings.data_dir}: {fault.strerror}") from fault
+    try:
+        _lock(descriptor)
+        yield
+    except BlockingIOError as fault:
+        raise SettingsError(f"VONAL_DATA_DIR={settings.data_dir}: a service is running in it already") from fault
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    until = time.monotonic() + PROBED_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(POLL_SECONDS)

@@ -13,7 +13,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def any_tenant_add(tx: Connection, events: list[CallEvent]) -> None:
-    """Appends the events. A second event with one id, or a second `call.completed` of one call, is an IntegrityError."""
+    """Appends the events. A second one with the same id, or a second `call.completed`, is an IntegrityError."""
     if events:
         tx.execute(table.insert(), [_row(one) for one in events])
 

@@ -22,7 +22,7 @@ import structlog
 
 from vonal.domain.errors import EngineUnavailable
 from vonal.telephony.binary import AsteriskBinary, environment
-from vonal.telephony.process import Process, find, read_pid
+from vonal.telephony.process import Process, child, find, read_pid
 
 FOLDERS = (".", "etc", "run", "log", "log/cel-custom", "spool", "spool/monitor", "db", "keys")
 SOCKET_PATH = 107  # bytes of a Unix socket's path, unix(7)
@@ -232,7 +232,7 @@ class Engine:
         self._child = self._spawn()
         # Asterisk writes the same later; but were we killed before, nobody would know whose child it is.
         (self.folder / "run" / "asterisk.pid").write_text(f"{self._child.pid}\n")
-        self._process = find(self._child.pid, argument=self._conf)
+        self._process = child(self._child.pid)
         log.info("asterisk started", pid=self._child.pid, version=self.version)
         if self._process and await self._up(self._process, START_SECONDS):
             return

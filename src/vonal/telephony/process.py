@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PROC = Path("/proc")
+SETTLING_TICKS = os.sysconf("SC_CLK_TCK")  # a second: some kernels count the start anew at exec
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Process:
     @property
     def lives(self) -> bool:
         """False also for a zombie, which has ended and waits for its parent to notice."""
-        return (found := _stat(self.pid)) is not None and found == self.start
+        return (found := _stat(self.pid)) is not None and abs(found - self.start) <= SETTLING_TICKS
 
     @property
     def started_at(self) -> datetime:
@@ -69,6 +70,12 @@ def find(pid: int, *, argument: str) -> Process | None:
     except OSError:
         return None
     return Process(pid, start) if start is not None and os.fsencode(argument) in arguments else None
+
+
+def child(pid: int) -> Process | None:
+    """Our own child just started. The kernel may not tell its command line yet, so `find` would miss it."""
+    start = _stat(pid)
+    return None if start is None else Process(pid, start)
 
 
 def read_pid(path: Path) -> int | None:

@@ -38,7 +38,9 @@ _EVENTS = [
     "ChannelHold",
     "ChannelUnhold",
     "ChannelDtmfReceived",
+    "Dial",
 ]
+PLACED_SECONDS = 10
 _GONE = (404, 409, 412)  # no such channel, not in our hands, not in the right state: it ended in between
 
 log = structlog.get_logger(__name__)
@@ -139,7 +141,10 @@ class Simulator:
         headers: dict[str, str] | None = None,
         variables: dict[str, str] | None = None,
     ) -> Call:
-        """`party` calls `target` (Asterisk's dial string); for Phone and Carrier, who know how to write it."""
+        """`party` calls `target` (Asterisk's dial string); for Phone and Carrier, who know how to write it.
+
+        Raises TimeoutError when the second Asterisk does not do it.
+        """
         call = Call(id=f"out-{secrets.token_hex(8)}", ari=self.ari, incoming=False, called=called, said=said)
         self._calls[call.id] = call
         party.calls.append(call)
@@ -155,6 +160,7 @@ class Simulator:
         )
         await call.back.get()  # until it has entered Stasis, Asterisk answers 409
         await self.ari("POST", f"channels/{call.id}/dial", timeout="3600")
+        await asyncio.wait_for(call.placed.wait(), PLACED_SECONDS)
         return call
 
     async def command(self, text: str) -> str:
@@ -194,7 +200,8 @@ class Simulator:
             self._end(call, {})
 
     def _take(self, event: dict[str, Any]) -> None:
-        channel, kind = event["channel"], event["type"]
+        kind = event["type"]
+        channel = event["peer"] if kind == "Dial" else event["channel"]
         if kind == "StasisStart" and event["args"][0] == "in":
             self._call_in(channel, event["args"][1:])
         elif (call := self._calls.get(channel["id"])) is None:
@@ -203,6 +210,8 @@ class Simulator:
             self._changed(call, channel["state"])
         elif kind == "ChannelDestroyed":
             self._end(call, event)
+        elif kind == "Dial":
+            call.placed.set()
         elif kind == "StasisStart":
             call.back.put_nowait(event["args"][1] if len(event["args"]) > 1 else "")
         elif kind == "ChannelDtmfReceived":
@@ -230,6 +239,7 @@ class Simulator:
     def _end(self, call: Call, event: dict[str, Any]) -> None:
         call.cause, call.sip_code = event.get("cause"), event.get("tech_cause")
         del self._calls[call.id]
+        call.placed.set()
         call.ended.set()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
+_TONE = "tone"
 NORMAL, BUSY, NO_ANSWER, REJECTED, CONGESTION, UNALLOCATED = 16, 17, 19, 21, 34, 1
 
 Sound = int | str | None
@@ -70,6 +71,7 @@ class Call:
     number: str = ""
     name: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    placed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     ringing: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     answered: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     ended: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
@@ -100,12 +102,14 @@ class Call:
             await self._speak()
 
     async def hold(self) -> None:
-        async with self._interrupted(goes_on=False):
+        async with self._lock:
+            await self._hush()
             await self._do("POST", "hold")
 
     async def unhold(self) -> None:
-        async with self._interrupted():
+        async with self._lock:
             await self._do("DELETE", "hold")
+            await self._speak()
 
     async def press(self, digits: str) -> None:
         """Sends DTMF (RFC 4733)."""
@@ -154,11 +158,14 @@ class Call:
         return word
 
     @asynccontextmanager
-    async def _interrupted(self, *, goes_on: bool = True) -> AsyncIterator[None]:
+    async def _interrupted(self) -> AsyncIterator[None]:
+        """Asterisk queues what a channel is told behind the sound that it plays; a tone is in nothing's way."""
         async with self._lock:
-            await self._hush()
+            interrupted = self._playing != _TONE
+            if interrupted:
+                await self._hush()
             yield
-            if goes_on:
+            if interrupted:
                 await self._speak()
 
     async def _speak(self) -> None:
@@ -167,16 +174,15 @@ class Call:
         if not self.answered.is_set() or sound is None:
             return
         if isinstance(sound, int):
-            self._playing = "tone"
+            self._playing = _TONE
             await self._through("tone", str(sound))
         else:
             self._playing = secrets.token_hex(8)
             await self._do("POST", "play", media=",".join([f"sound:{sound}"] * 10), playbackId=self._playing)
 
     async def _hush(self) -> None:
-        """Before anything else is done: Asterisk queues what a channel is told behind the sound that it plays."""
         playing, self._playing = self._playing, None
-        if playing == "tone":
+        if playing == _TONE:
             await self._through("hush")
         elif playing is not None:
             await self.ari("DELETE", f"playbacks/{playing}")
