@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from fake_telephony import FakeTelephony
-from vonal.api import Services, create_app, serving
+from vonal.api import Services, create_app, server
 from vonal.calls.control import Control
 from vonal.calls.originate import Originator
 from vonal.calls.playback import Opened
@@ -139,10 +139,10 @@ def running(db: Database) -> Iterator[House]:
     async def serve() -> None:
         house.loop = asyncio.get_running_loop()
         app = create_app(house.services(house.url))
-        server = uvicorn.Server(serving.config(app))
-        house.stop = lambda: setattr(server, "should_exit", True)
+        serving = uvicorn.Server(server.config(app))
+        house.stop = lambda: setattr(serving, "should_exit", True)
         ready.set()
-        await server.serve(sockets=[listener])
+        await serving.serve(sockets=[listener])
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()

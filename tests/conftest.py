@@ -15,6 +15,9 @@ from vonal.store.database import Database
 
 TEMPLATE = "vonal_template"
 
+settings.register_profile("vonal", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("vonal")
+
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:

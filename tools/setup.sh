@@ -43,18 +43,20 @@ install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
     $line --yes -qq </dev/null >/dev/null
+    missing=
 }
 
-# install STAMP LOCK: the locked packages and Vonal itself, if the stamp is of another state
+# install_python STAMP LOCK: the locked packages and Vonal itself, if the stamp tells of another state
 install_python() {
     state=$(cat "$2" pyproject.toml | sha256sum)
     [ "$(cat ".venv/$1" 2>/dev/null)" != "$state" ] || return 0
     echo "Installing $(grep -c == "$2") Python packages"
     rm -f .venv/stamp-*
-    pip="$PWD/.venv/bin/python -m pip --disable-pip-version-check --quiet install"
-    # Wheels only: nothing is compiled here, and nothing but pip itself runs while they are unpacked.
-    $pip --require-hashes --only-binary :all: -r "$2"
-    $pip --no-deps --no-build-isolation --no-index --editable .
+    pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
+    # The lock is whole, so nothing has to be worked out. Wheels only: nothing is compiled, no package's code runs.
+    pip install --no-deps --require-hashes --only-binary :all: --requirement "$2"
+    pip install --no-deps --no-build-isolation --no-index --editable .
+    pip check >/dev/null
     echo "$state" >".venv/$1"
 }
 

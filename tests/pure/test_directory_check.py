@@ -135,7 +135,7 @@ numbers[0].ring           | [101, 101]                       | [1]: 101 stands t
 country                   | ZZ                               | : no country ZZ is known
 timezone                  | Europe/Budapset                  | : no time zone Europe/Budapset is known; did you mean Europe/Budapest?
 timezone                  | ../../etc/passwd                 | : no time zone ../../etc/passwd is known
-id                        | trunk                            | : is a word of the phone system itself
+id                        | trunk                            | : trunk begins like a trunk's name
 outbound.trunk            | carier                           | : trunk carier does not exist; did you mean carrier?
 outbound.caller_id        | +3611111111                      | : +3611111111 is none of the tenant's numbers
 outbound.caller_id        | me                               | : me is no phone number

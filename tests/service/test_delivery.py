@@ -258,6 +258,24 @@ async def test_live_events_behind_a_failing_record_are_dropped_in_time_and_block
     assert await house.states() == ["delivered", "dropped", "delivered"]
 
 
+async def test_a_live_event_whose_time_runs_out_under_way_can_still_be_replayed(house: House):
+    async def slow(_request: Any) -> Outcome:
+        house.now += 61_000
+        await house.worker.sweep()
+        return DOWN
+
+    house.worker._send = slow
+    await house.tell(events_of_call(types=("call.incoming",)))
+    await house.settle()
+    [one] = await house.log()
+    assert (one.state, len(one.attempts)) == ("dropped", 1)
+    house.worker._send = house._send
+    await house.db.write(partial(deliveries.replay, "acme", delivery_id=one.id, now=from_ms(house.now)))
+    await house.settle()
+    [one] = await house.log()
+    assert (one.state, [attempt.n for attempt in one.attempts]) == ("delivered", [1, 2])
+
+
 # A webhook that is down
 
 

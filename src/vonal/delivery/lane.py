@@ -109,9 +109,11 @@ class Lane:
         """The next to send now, marked as under way; None when there is none or enough is under way."""
         if self.closed or len(self.flying) >= self._window or len(self._settling) >= ROOM:
             return None
-        for call, queue in list(self._queues.items()):
-            self._forget_late(call, queue, now)
-            if queue and self._sendable_at(call, queue) <= now:
+        for call, queue in self._queues.items():
+            if _is_late(queue[0], now):
+                self._forget_late(call, queue, now)
+                return self.next(now)
+            if self._sendable_at(call, queue) <= now:
                 owed = queue.popleft()
                 if not queue:
                     del self._queues[call]
@@ -121,7 +123,7 @@ class Lane:
 
     def wake_at(self) -> int | None:
         """When to ask `next` or `wants_load` again, if nothing happens before."""
-        if self.closed:
+        if self.closed or len(self.flying) >= self._window:
             return None
         times = [self._sendable_at(call, queue) for call, queue in self._queues.items() if self._may_go(call)]
         if self.more and not self.loading:
@@ -217,7 +219,7 @@ class Lane:
         return max(queue[0].due_at, self._gates[queue[0].live])
 
     def _forget_late(self, call: str, queue: deque[Owed], now: int) -> None:
-        while queue and (expires_at := queue[0].expires_at) is not None and expires_at <= now:
+        while queue and _is_late(queue[0], now):
             queue.popleft()  # the worker's sweep drops it in the database
         if not queue:
             del self._queues[call]
@@ -228,6 +230,10 @@ class Lane:
             queue.appendleft(owed)
         elif self.complete:
             self._queues[_call(owed)] = deque([owed])
+
+
+def _is_late(owed: Owed, now: int) -> bool:
+    return owed.expires_at is not None and owed.expires_at <= now
 
 
 def _call(owed: Owed) -> str:

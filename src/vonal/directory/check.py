@@ -16,7 +16,7 @@ from vonal.directory.structure import Fault, did_you_mean
 from vonal.domain import numbers
 from vonal.domain.directory import Directory, Number, Outbound, Tenant, Trunk
 
-RESERVED_TENANTS = {"trunk": "is a word of the phone system itself; choose another id"}
+RESERVED = "trunk"  # so begin the phone system's own names of trunks
 _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 _SIP_URI = re.compile(
     r"sips?:([A-Za-z0-9_.!~*'()&=+$,;?/%-]+@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(;[A-Za-z0-9_.!~*+%=-]+)*"
@@ -103,8 +103,8 @@ class _Check:
                     self.fault(f"{path}.{field}", "is missing: a trunk that registers needs username and password")
 
     def tenant(self, path: str, tenant: Tenant) -> None:
-        if tenant.id in RESERVED_TENANTS:
-            self.fault(f"{path}.id", RESERVED_TENANTS[tenant.id])
+        if tenant.id == RESERVED or tenant.id.startswith(f"{RESERVED}-"):
+            self.fault(f"{path}.id", f"{tenant.id} begins like a trunk's name in the phone system; choose another id")
         country_known = tenant.country in phonenumbers.SUPPORTED_REGIONS
         if not country_known:
             self.fault(f"{path}.country", f"no country {tenant.country} is known (ISO 3166, two capital letters)")

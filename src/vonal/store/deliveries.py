@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, Row, Select, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from vonal.domain.call import new_id
@@ -91,8 +91,7 @@ def enqueue(
     off = _disabled(tenant_id, tx)
     owed = [_owe(event, hook, to_ms(now)) for event, hook in pairs]
     rows = [_row(one, off=one.webhook_id in off, now=to_ms(now)) for one in owed]
-    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
-    added = tx.execute(insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.state), rows)
+    added = tx.execute(_insert[tx.dialect.name], rows)
     fresh = {row.id for row in added if row.state == OPEN}
     return [one for one in owed if one.id in fresh]
 
@@ -186,9 +185,16 @@ def _row(owed: Owed, *, off: bool, now: int) -> dict[str, Any]:
     }
 
 
+# Built once: these two run with every call event.
+_insert: dict[str, Executable] = {
+    "sqlite": sqlite.insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.state),
+    "postgresql": postgresql.insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.state),
+}
+_disabled_of = select(lane.c.webhook_id).where(lane.c.tenant_id == bindparam("tenant"), lane.c.disabled_at.is_not(None))
+
+
 def _disabled(tenant_id: str, tx: Connection) -> set[str]:
-    query = select(lane.c.webhook_id).where(lane.c.tenant_id == tenant_id, lane.c.disabled_at.is_not(None))
-    return set(tx.execute(query).scalars())
+    return set(tx.execute(_disabled_of, {"tenant": tenant_id}).scalars())
 
 
 def _page(

@@ -4,7 +4,21 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 
 from vonal.domain.delivery import LaneState, Owed, Settled
 from vonal.store import events as event_store
@@ -66,13 +80,14 @@ def any_tenant_due_lanes(tx: Connection, *, now: int) -> list[tuple[str, str, La
 def any_tenant_settle(tx: Connection, results: Sequence[Settled]) -> None:
     """Writes what became of attempts: the attempts, the deliveries' states and the lanes' clocks."""
     tried = [one for one in results if one.outcome is not None]
-    upsert(tx, attempt, [_attempt(one) for one in tried], key=["delivery_id", "n"])
+    if tried:
+        tx.execute(_add_attempt[tx.dialect.name], [_attempt(one) for one in tried])
     delivered = [_change(one) for one in results if one.state == "delivered"]
     others = [_change(one) for one in results if one.state != "delivered"]
     if delivered:
-        tx.execute(_update, delivered)
+        tx.execute(_delivered, delivered)
     if others:
-        tx.execute(_update.where(_is_open), others)
+        tx.execute(_not_delivered, others)
     clocks = {one.owed.lane: one.lane for one in results if one.lane is not None}
     upsert(tx, lane, [_clock(key, state) for key, state in clocks.items()], key=["tenant_id", "webhook_id"])
     for one in results:
@@ -144,7 +159,8 @@ def _with_events(tenant_id: str, tx: Connection, rows: Sequence[Row[Any]]) -> li
     ]
 
 
-_update = (
+# Built once: these run with every attempt. A delivery closed meanwhile (by time, say) stays closed unless it was taken.
+_delivered = (
     update(table)
     .where(table.c.id == bindparam("of"))
     .values(
@@ -157,6 +173,14 @@ _update = (
         last_error=bindparam("last_error_"),
     )
 )
+_not_delivered = _delivered.values(
+    state=case((_is_open, bindparam("state_")), else_=table.c.state),
+    done_at=case((_is_open, bindparam("done_at_")), else_=table.c.done_at),
+)
+_add_attempt: dict[str, Executable] = {
+    "sqlite": sqlite.insert(attempt).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(attempt).on_conflict_do_nothing(),
+}
 
 
 def _change(one: Settled) -> dict[str, Any]:

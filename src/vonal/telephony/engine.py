@@ -158,7 +158,8 @@ class Engine:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            output, _ = await asyncio.wait_for(process.communicate(), self._patience)
+            async with asyncio.timeout(self._patience):
+                output, _ = await process.communicate()
         except TimeoutError:
             process.kill()
             await process.wait()

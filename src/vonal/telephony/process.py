@@ -40,7 +40,8 @@ class Process:
         """Asks the process to end and waits `grace` seconds, then kills it. True when asking was enough."""
         self.kill(signal.SIGTERM)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.ended(), grace)
+            async with asyncio.timeout(grace):
+                await self.ended()
         asked = not self.lives
         self.kill(signal.SIGKILL)
         await self.ended()

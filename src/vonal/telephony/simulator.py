@@ -160,7 +160,8 @@ class Simulator:
         )
         await call.back.get()  # until it has entered Stasis, Asterisk answers 409
         await self.ari("POST", f"channels/{call.id}/dial", timeout="3600")
-        await asyncio.wait_for(call.placed.wait(), PLACED_SECONDS)
+        async with asyncio.timeout(PLACED_SECONDS):
+            await call.placed.wait()
         return call
 
     async def command(self, text: str) -> str:
@@ -275,7 +276,8 @@ async def _talk(call: Call) -> None:
 async def _goes_on(call: Call, seconds: float) -> bool:
     """Whether the call is still there after so many seconds."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(call.ended.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await call.ended.wait()
     return not call.ended.is_set()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 Phase = Literal["agent", "ringing", "talking", "ended"]
+ORDER = ("agent", "ringing", "talking", "ended")
 MOST_CALLS = 200
 
 
@@ -23,16 +24,23 @@ class Book:
         self._customers = {one.number: one.id for one in customers}
         self._calls: dict[str, tuple[int, dict[str, Any]]] = {}
 
-    def take(self, data: dict[str, Any], *, sequence: int) -> dict[str, Any] | None:
-        """The call as the page shows it, or None when the page knows all this already."""
-        call_id = data["call"]["id"]
-        known, _ = self._calls.get(call_id, (-1, {}))
-        if sequence <= known:
+    def take(self, data: dict[str, Any], *, sequence: int | None) -> dict[str, Any] | None:
+        """The call as the page shows it, or None when the page knows all this already.
+
+        `sequence`: the event's; None for what was asked from the API, which counts when it is further on.
+        """
+        call_id, shown = data["call"]["id"], self._shown(data)
+        known, before = self._calls.get(call_id, (-1, None))
+        if sequence is None:
+            newer = before is None or ORDER.index(shown["phase"]) > ORDER.index(before["phase"])
+        else:
+            newer = sequence > known
+        if not newer:
             return None
-        self._calls[call_id] = sequence, self._shown(data)
+        self._calls[call_id] = known if sequence is None else sequence, shown
         while len(self._calls) > MOST_CALLS:
-            del self._calls[min(self._calls, key=lambda one: self._calls[one][1]["started_at"])]
-        return self._calls.get(call_id, (0, None))[1]
+            del self._calls[min(self._calls, key=lambda one: str(self._calls[one][1]["started_at"]))]
+        return shown
 
     def shown(self) -> list[dict[str, Any]]:
         """All calls, newest first."""
@@ -66,7 +74,8 @@ def phase(data: Mapping[str, Any]) -> Phase:
         return "ended"
     if data["times"]["answered_at"]:
         return "talking"
-    return "agent" if data["call"]["state"] == "requested" else "ringing"
+    clicked = data["call"]["origin"] == "click_to_call"
+    return "agent" if clicked and not any(leg["answered_at"] for leg in data["legs"]) else "ringing"
 
 
 def _recording(recordings: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from vonal.cli.demo.crm.vonal import Refused, Vonal
 
 STATIC = Path(__file__).parent / "static"
 ROW = 100  # calls fetched at the start
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 LISTENER_BACKLOG = 200
 CHUNK = 64 * 1024
 _PASSED_ON = ("Range", "If-Range", "If-None-Match")
@@ -83,7 +83,7 @@ class Crm:
     async def remember(self) -> None:
         """Fetches the calls of earlier days."""
         for data in await self._vonal.calls(ROW):
-            self._book.take(data, sequence=0)
+            self._book.take(data, sequence=None)
         self._tell("all", self._everything())
 
     def application(self) -> web.Application:
@@ -118,7 +118,7 @@ class Crm:
             self._take(envelope["data"], sequence=envelope["sequence"])
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
-    def _take(self, data: dict[str, Any], *, sequence: int) -> None:
+    def _take(self, data: dict[str, Any], *, sequence: int | None) -> None:
         if call := self._book.take(data, sequence=sequence):
             self._tell("call", call)
 
@@ -127,7 +127,8 @@ class Crm:
     async def _click(self, request: web.Request) -> web.Response:
         asked = await request.json()
         answer = await self._vonal.click_to_call(str(asked["extension"]), str(asked["number"]))
-        return web.json_response({"id": answer["call_id"]})
+        self._take(await self._vonal.call(answer["call_id"]), sequence=None)  # the customer's phone is ringing now
+        return web.json_response({})
 
     async def _be_called(self, request: web.Request) -> web.Response:
         asked = await request.json()

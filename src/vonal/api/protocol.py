@@ -1,28 +1,16 @@
-"""How uvicorn serves the API: nothing that it does by itself may log a query string or answer in another form."""
+"""uvicorn's HTTP/1.1, so that it answers in our form also to what never becomes a request."""
 
-import logging
 import secrets
 from http import HTTPStatus
 
 import msgspec
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from vonal.api.edge import Edge
 from vonal.api.errors import MEDIA_TYPE, problem
 from vonal.domain.errors import InvalidRequest, PayloadTooLarge, VonalError
 
 MAX_HEAD = 65_535  # bytes of address and headers; beyond that the parser cannot even say what the address is
 LINGER_SECONDS = 2.0
-
-
-def config(app: Edge) -> uvicorn.Config:
-    """For `uvicorn.Server`. Give it a socket made with IPPROTO_TCP, or answers wait for Nagle's algorithm."""
-    # Its access log would hold every password and key that was sent as a parameter; `Edge` writes ours.
-    logging.getLogger("uvicorn.access").disabled = True
-    return uvicorn.Config(
-        app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
-    )
 
 
 class Protocol(HttpToolsProtocol):
