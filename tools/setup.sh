@@ -43,7 +43,6 @@ install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
     $line --yes -qq </dev/null >/dev/null
-    missing=
 }
 
 # install_python STAMP LOCK: the locked packages and Vonal itself, if the stamp tells of another state

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 import structlog
 
 from vonal.api.app import create_app
+from vonal.api.metrics import Metrics
 from vonal.api.server import Server
 from vonal.api.services import Services
 from vonal.calls.control import Control
@@ -96,7 +97,8 @@ class Service:
         self.preparer = Preparer(
             self.db, base_url=settings.base_url, load_recording=self.playback.load_bytes, clock=time.time
         )
-        self.worker = Worker(self.db, self.preparer.prepare, self.sender.send)
+        self.metrics = Metrics()
+        self.worker = Worker(self.db, self.preparer.prepare, self.sender.send, told=self.metrics.delivery_tried)
         if self.role != "delivery":
             await self._open_telephony(stack, folders)
 
@@ -121,8 +123,9 @@ class Service:
             probes={"database": self._probe_database, "asterisk": self._probe_asterisk, "journal": self._probe_journal},
             draining=lambda: self.draining,
             base_url=self.settings.base_url,
+            metrics=self.metrics,
         )
-        self.services.metrics.gauges(
+        self.metrics.gauges(
             {
                 "journal_backlog_bytes": ("Journal not yet read", lambda: self.pbx.journal.backlog(self._position)),
                 "deliveries_in_flight": ("Webhook requests under way", lambda: self.worker.in_flight),
@@ -197,7 +200,7 @@ class Service:
         for call in taken.calls.values():
             self.waiters.notify(call)
             if call.state == "completed" and call.revision == 1:
-                self.services.metrics.call_completed(call)
+                self.metrics.call_completed(call)
         if taken.recorded:
             self.recorder.wake()
 

@@ -118,6 +118,11 @@ class Journal:
         found = [(row[1], json.loads(row[19])["extra"]) for row in self.rows() if row[0] == "USER_DEFINED"]
         return [(name, {key: unquote(value) for key, value in _pairs(extra)}) for name, extra in found]
 
+    async def joined(self) -> None:
+        """Waits until two are in conversation."""
+        while sum(row[0] == "BRIDGE_ENTER" for row in self.rows()) < 2:
+            await asyncio.sleep(0.02)
+
     async def ended(self, calls: int = 1) -> list[tuple[str, dict[str, str]]]:
         """What was told until so many calls had ended."""
         while sum(row[0] == "LINKEDID_END" for row in self.rows()) < calls:
@@ -595,7 +600,7 @@ async def test_a_click_says_whether_it_is_recorded(
 ):
     await click(farm, "+36301234567", call_id=f"call_d{wish}", **({"VONAL_RECORD": wish} if wish else {}))
     leg = await soon(outside.carrier("carrier").rung())
-    await soon(leg.answered.wait())
+    await soon(journal.joined())
     await leg.hang_up()
 
     told = [values for name, values in await soon(journal.ended()) if name == "recording"]

@@ -12,7 +12,6 @@ import uvicorn
 from vonal.api.protocol import Protocol
 from vonal.config import Settings, SettingsError
 
-
 STOP_SECONDS = 5  # for requests under way (one with `wait` may take a minute) when the service is stopped
 
 
