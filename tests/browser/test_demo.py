@@ -6,11 +6,11 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import ports
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
+import ports
 from vonal.cli.demo import cast, place
 from vonal.cli.demo.stage import Demo
 from vonal.config import load

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tones import hear, tone_level
 from world import CUSTOMER, DID, IN_ORDER, World, until
 
+from tones import hear, tone_level
 from vonal.telephony.simulator_call import answer, refuse, ring
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

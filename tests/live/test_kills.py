@@ -6,9 +6,9 @@ import signal
 from collections import Counter
 
 import pytest
-from receiver import OK, Answer
 from world import World, until
 
+from receiver import OK, Answer
 from vonal.telephony.simulator_call import ring
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

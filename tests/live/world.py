@@ -16,9 +16,9 @@ from typing import Any
 
 import aiohttp
 import msgspec
+
 import ports
 from receiver import Receiver, receiving
-
 from vonal.config import Settings, load
 from vonal.domain.directory import (
     ApiKey,

@@ -281,8 +281,8 @@ function face(element, name) {
 }
 
 function spaced(number) {
-  const hungarian = /^\+36(1|\d\d)(\d{3})(\d{3,4})$/.exec(number ?? "");
-  return hungarian ? `+36 ${hungarian[1]} ${hungarian[2]} ${hungarian[3]}` : number ?? "";
+  const parts = /^(\+36)(1|\d\d)(\d{3})(\d{3,4})$/.exec(number ?? "") ?? /^(\+43)(1)(\d{3})(\d{4})$/.exec(number ?? "");
+  return parts ? parts.slice(1).join(" ") : number ?? "";
 }
 
 function clock(seconds) {
