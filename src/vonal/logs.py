@@ -13,7 +13,9 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 HIDDEN = "…"
-_NAMES = re.compile(r"(?:^|_)(?:password|passwd|secret|token|authorization|cookie|credentials?|(?:api_)?key)$", re.I)
+_NAMES = re.compile(
+    r"(?:^|_)(?:password|passwd|secret|token|authorization|cookie|credentials?|(?:api_)?key)$", re.IGNORECASE
+)
 _IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(password|passwd|secret|token|api_?key|key)=[^&\s\"']+"), rf"\1={HIDDEN}"),
     (re.compile(r"(?<=://)[^/\s@]+@"), f"{HIDDEN}@"),

@@ -227,7 +227,9 @@ async def test_the_world_dials_exactly_what_the_api_may(tmp_path: Path, binary: 
         async def dial(number: int, country: str, digits: str) -> None:
             async with limit:
                 target = {"endpoint": f"Local/{digits}@phones-in-{country.lower()}", "app": "none"}
-                await ari._ask("POST", "channels", query={**target, "channelId": f"j{number}", "timeout": "5"})
+                query = {**target, "channelId": f"j{number}", "timeout": "5"}
+                status, answer = await ari._ask("POST", "channels", query=query)
+                assert status == 200, answer
 
         await asyncio.gather(*(dial(number, *job) for number, job in enumerate(jobs)))
         await asyncio.wait_for(journal.ended(len(jobs)), 60)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vonal.cli import apply, calls, demo, engine, keys, serve
+from vonal.cli import apply, calls, demo, doctor, engine, keys, serve
 from vonal.cli.output import examples, told
 
 app = typer.Typer(
@@ -33,6 +33,9 @@ app.command(
         "vonal calls --follow --json",
     )
 )(calls.calls)
+app.command(
+    epilog=examples("vonal doctor", "vonal doctor --webhook acme/call-log", "vonal doctor --json"),
+)(doctor.doctor)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(engine.app, name="engine")
 
@@ -59,9 +62,11 @@ def _show_version(*, wanted: bool) -> None:
 @app.callback()
 def _options(
     *,
-    version: Annotated[  # noqa: ARG001 - its callback has done it
+    version: Annotated[
         bool,
-        typer.Option("--version", callback=lambda value: _show_version(wanted=value), is_eager=True, help="the version"),
+        typer.Option(
+            "--version", callback=lambda value: _show_version(wanted=value), is_eager=True, help="the version"
+        ),
     ] = False,
 ) -> None:
     """Joins a phone system to the CRM: click-to-call, screen pop, and every call with its recording, nothing lost."""

@@ -30,15 +30,19 @@ LOOK_BACK = 500  # calls; more never start between two looks
 ARROWS = {"inbound": "→ in", "outbound": "← out", "internal": "↔ inside"}
 
 
-def calls(
+def calls(  # noqa: PLR0913 - each is an option of the command
     *,
     tenant: Annotated[str | None, typer.Option(help="only this tenant's; default all")] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="started then or later: 2026-11-22 or 2026-11-22T09:30")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="started then or later: 2026-11-22 or 2026-11-22T09:30")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="started before")] = None,
     direction: Annotated[Direction | None, typer.Option(help="seen from the tenant")] = None,
     disposition: Annotated[Disposition | None, typer.Option(help="how it ended")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="the newest so many")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="then go on: each call as it ends, until Ctrl-C")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="then go on: each call as it ends, until Ctrl-C")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List calls, oldest first, in the tenant's local time. With --follow, JSON is one call on each line."""
@@ -75,7 +79,9 @@ def _moment(text: str | None, option: str, tenant: Tenant) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as fault:
-        raise SettingsError(f"{option} {text}: expected a date or time such as 2026-11-22 or 2026-11-22T09:30") from fault
+        raise SettingsError(
+            f"{option} {text}: expected a date or time such as 2026-11-22 or 2026-11-22T09:30"
+        ) from fault
     return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(tenant.timezone))).astimezone(UTC)
 
 

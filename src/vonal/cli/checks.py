@@ -33,13 +33,13 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class Port(Struct, frozen=True, kw_only=True):
-    """A port that must be ours or free. `owner`: the process that may have it, None when none of ours runs."""
+    """A port that must be ours or free. `owners`: the processes of ours that may have it."""
 
     setting: str
     host: str
     port: int
     protocol: Literal["tcp", "udp"]
-    owner: int | None
+    owners: frozenset[int]
 
 
 def data_folder(settings: Settings) -> Iterator[Finding]:
@@ -100,7 +100,9 @@ def host_name(name: str | None = None) -> Finding:
     asking.join(NAME_SECONDS)
     took = time.monotonic() - began
     if not answers:
-        return Finding(check="host name", state="fail", found=f"{name} is not found ({took:.1f} s); calls would hang", do=do)
+        return Finding(
+            check="host name", state="fail", found=f"{name} is not found ({took:.1f} s); calls would hang", do=do
+        )
     if took > SLOW_NAME_SECONDS:
         return Finding(check="host name", state="warn", found=f"{name} is found only after {took:.1f} s", do=do)
     return Finding(check="host name", state="ok", found=f"{name} is {answers[0]}")
@@ -121,7 +123,7 @@ def ports(wanted: Iterable[Port]) -> Iterator[Finding]:
             yield Finding(check=check, state="ok", found=f"free ({one.setting})")
             continue
         holders = _holders(one)
-        if one.owner in holders:
+        if one.owners & holders:
             yield Finding(check=check, state="ok", found=f"ours ({one.setting})")
         else:
             who = ", ".join(f"{_name(pid)} (pid {pid})" for pid in sorted(holders)) or "another user's program"
@@ -156,13 +158,21 @@ def _is_free(one: Port) -> bool:
     return True
 
 
+def holding(path: Path) -> frozenset[int]:
+    """Processes that have the file open, as far as we may look."""
+    return frozenset(_with_open({str(path)}))
+
+
 def _holders(one: Port) -> set[int]:
-    """Processes that have the port, as far as we may look (proc(5))."""
-    sockets = {f"socket:[{inode}]" for inode in _inodes(one)}
+    return _with_open({f"socket:[{inode}]" for inode in _inodes(one)})
+
+
+def _with_open(targets: set[str]) -> set[int]:
+    """Processes with one of these behind a descriptor (proc(5))."""
     found = set()
     for folder in Path("/proc").glob("[0-9]*/fd"):
         try:
-            if any(os.readlink(link) in sockets for link in folder.iterdir()):
+            if any(str(link.readlink()) in targets for link in folder.iterdir()):
                 found.add(int(folder.parent.name))
         except OSError:
             continue  # another user's, or it has just ended

@@ -7,7 +7,6 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 
 import aiohttp
 from aiohttp import web
@@ -24,7 +23,6 @@ from vonal.domain.errors import EngineUnavailable, TelephonyUnavailable, VonalEr
 from vonal.domain.events import TEST, CallEvent, next_event
 from vonal.store import directory
 from vonal.store import settings as notes
-from vonal.store.database import Database
 from vonal.store.opening import open_database
 from vonal.telephony.ari import Ari
 from vonal.telephony.binary import locate
@@ -43,7 +41,11 @@ SOON = 14  # days
 def database(settings: Settings) -> tuple[Finding, bool]:
     """Connects, brings the tables up to date, writes; and whether a service works on it now."""
     kind = "PostgreSQL" if settings.database_url.startswith("postgresql") else "SQLite"
-    do = "look at VONAL_DATABASE_URL and at the server's log" if settings.database_url else "see `data folder` and `disk`"
+    do = (
+        "look at VONAL_DATABASE_URL and at the server's log"
+        if settings.database_url
+        else "see `data folder` and `disk`"
+    )
     began = time.monotonic()
     try:
         with closing(open_database(settings)) as db:
@@ -55,7 +57,9 @@ def database(settings: Settings) -> tuple[Finding, bool]:
     except Exception as fault:  # noqa: BLE001 - whatever a driver raises is what the doctor was called for
         return Finding(check="database", state="fail", found=f"{kind} cannot be written: {fault}", do=do), False
     took = (time.monotonic() - began) * 1000
-    return Finding(check="database", state="ok", found=f"{kind} is up to date and can be written ({took:.0f} ms)"), service
+    return Finding(
+        check="database", state="ok", found=f"{kind} is up to date and can be written ({took:.0f} ms)"
+    ), service
 
 
 def asterisk(settings: Settings, *, service: bool) -> tuple[list[Finding], Process | None]:
@@ -163,7 +167,9 @@ def webhook(settings: Settings, named: str) -> Finding:
     found = next((one for one in tenant.webhooks if one.id == webhook_id), None) if tenant else None
     if tenant is None or found is None:
         known = ", ".join(f"{tenant_id}/{one.id}" for one in tenant.webhooks) if tenant else "see `vonal apply`"
-        return Finding(check=check, state="fail", found="there is none of this name", do=f"known are: {known or 'none'}")
+        return Finding(
+            check=check, state="fail", found="there is none of this name", do=f"known are: {known or 'none'}"
+        )
     outcome = asyncio.run(_sent(found, tenant_id, tenant.timezone, settings.base_url, settings.webhook_allow))
     if outcome.fault is None:
         return Finding(check=check, state="ok", found=_outcome(outcome))
@@ -171,7 +177,11 @@ def webhook(settings: Settings, named: str) -> Finding:
 
 
 async def _sent(
-    to: Webhook, tenant_id: str, timezone: str, base_url: str, allow: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    to: Webhook,
+    tenant_id: str,
+    timezone: str,
+    base_url: str,
+    allow: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
 ) -> Outcome:
     now = datetime.now(UTC)
     setting = envelope.Setting(timezone=timezone, base_url=base_url)

@@ -1,6 +1,5 @@
 """`vonal doctor`: looks at everything that must be right, and says what to do about what is not."""
 
-import sys
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -13,7 +12,8 @@ from vonal.cli import checks, checks_service
 from vonal.cli.checks import Finding, Port
 from vonal.cli.output import Json, print_items
 from vonal.config import Settings
-from vonal.telephony.process import Process, find, read_pid
+from vonal.directory.effect import LOCK_FILE
+from vonal.telephony.process import Process
 
 SIGNS = {"ok": "[green]✓[/]", "warn": "[yellow]![/]", "fail": "[red]✗[/]"}
 
@@ -54,3 +54,20 @@ def findings(settings: Settings, *, webhook: str | None = None) -> Iterator[Find
     yield checks_service.delivery()
     if webhook is not None:
         yield checks_service.webhook(settings, webhook)
+
+
+def _ports(settings: Settings, process: Process | None) -> Iterator[Port]:
+    service = checks.holding(settings.data_dir / LOCK_FILE)
+    asterisk = frozenset({process.pid} if process else ())
+    (host, api), (sip_host, sip) = settings.listen, settings.sip_listen
+    yield Port(setting="VONAL_LISTEN", host=host, port=api, protocol="tcp", owners=service)
+    yield Port(setting="VONAL_SIP_LISTEN", host=sip_host, port=sip, protocol="udp", owners=asterisk)
+    yield Port(setting="VONAL_SIP_LISTEN", host=sip_host, port=sip, protocol="tcp", owners=asterisk)
+    yield Port(setting="VONAL_ARI_PORT", host="127.0.0.1", port=settings.ari_port, protocol="tcp", owners=asterisk)
+
+
+def _print(one: Finding) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{SIGNS[one.state]} [bold]{escape(one.check)}[/]: {escape(one.found)}")
+    if one.do:
+        console.print(f"    → {escape(one.do)}")

@@ -15,7 +15,10 @@ _SETTINGS = "\n\n".join(
     f"{name}: {escape(meaning)}{escape(f' ({default})' if default else '')}"
     for name, default, meaning in Settings.describe()
 )
-EPILOG = f"""{examples("vonal serve", "VONAL_LISTEN=0.0.0.0:8080 VONAL_LOG=json vonal serve", "vonal serve --role delivery")}
+_EXAMPLES = examples(
+    "vonal serve", "VONAL_LISTEN=0.0.0.0:8080 VONAL_LOG=json vonal serve", "vonal serve --role delivery"
+)
+EPILOG = f"""{_EXAMPLES}
 
 \N{ZERO WIDTH SPACE}
 

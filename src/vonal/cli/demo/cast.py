@@ -1,4 +1,4 @@
-"""Who plays in the demo: one tenant, its phones, its customers. No call leaves the machine: the carrier is played too."""
+"""Who plays in the demo: one tenant, its phones, its customers. The carrier is played too: no call leaves."""
 
 import hmac
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ TALKS = 12.0  # seconds until a customer says goodbye
 
 @dataclass(frozen=True, kw_only=True)
 class Customer:
-    """A customer: in the CRM's files, and on the line. The last two digits say how the simulated carrier treats them."""
+    """A customer: in the CRM's files, and on the line. The carrier knows by the last two digits how to treat them."""
 
     id: str
     name: str

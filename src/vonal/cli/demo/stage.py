@@ -34,7 +34,8 @@ LOOK_SECONDS = 0.05
 class Demo:
     """Use as an async context manager: when it is entered, everything can be clicked; when it is left, nothing runs.
 
-    `settings` are `place.own`'s; `say` gets a line for each step. Raises SettingsError when a service works in the data folder already.
+    `settings` are `place.own`'s; `say` gets a line for each step. Raises SettingsError when a service works in the data
+    folder already.
     """
 
     def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
@@ -95,7 +96,7 @@ class Demo:
         with contextlib.closing(await asyncio.to_thread(open_database, self.settings)) as db:
             if effect.service_runs(self.settings, db):
                 raise SettingsError(
-                    f"VONAL_DATA_DIR={self.settings.data_dir}: a demo or service runs in it; stop it, or name another folder"
+                    f"VONAL_DATA_DIR={self.settings.data_dir}: a demo or service runs in it; stop it, or name another"
                 )
         await self._end_asterisk()
 
@@ -111,9 +112,7 @@ class Demo:
     def _apply(self, signing_key: str) -> Directory:
         self._secret = load_secrets(self.settings)[-1]
         hook = f"{self.url}/hooks/vonal"
-        wanted = cast.directory(
-            secret=self._secret, webhook_url=hook, signing_key=signing_key, carrier=self._carrier
-        )
+        wanted = cast.directory(secret=self._secret, webhook_url=hook, signing_key=signing_key, carrier=self._carrier)
         with contextlib.closing(open_database(self.settings)) as db:
             apply.apply(db, wanted)
         return wanted
@@ -157,9 +156,7 @@ class Demo:
     async def _call_me(self, customer: cast.Customer, extension: str) -> None:
         number = cast.DIRECT if extension == cast.SOFTPHONE else cast.SWITCHBOARD
         shown = f"06{customer.number[3:]}" if customer.number.startswith("+36") else customer.number
-        await self.outside.carrier("carrier").call_in(
-            number, from_number=shown, sound=customer.says, talk=cast.TALKS
-        )
+        await self.outside.carrier("carrier").call_in(number, from_number=shown, sound=customer.says, talk=cast.TALKS)
 
     async def _end_calls(self) -> None:
         calls = self.outside.calls

@@ -44,7 +44,9 @@ class Book:
 
     def shown(self) -> list[dict[str, Any]]:
         """All calls, newest first."""
-        return sorted((call for _, call in self._calls.values()), key=lambda call: str(call["started_at"]), reverse=True)
+        return sorted(
+            (call for _, call in self._calls.values()), key=lambda call: str(call["started_at"]), reverse=True
+        )
 
     def _shown(self, data: dict[str, Any]) -> dict[str, Any]:
         call, times = data["call"], data["times"]
