@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from world import CUSTOMER, DID, IN_ORDER, World, until
 
 from tones import hear, tone_level
 from vonal.telephony.simulator_call import answer, refuse, ring
+from world import CUSTOMER, DID, IN_ORDER, World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -285,6 +285,21 @@ async def test_the_agent_is_left_and_the_customer_right(live: World, direction: 
     heard = hear(path)
     assert tone_level(heard.left, 440) > 10 * tone_level(heard.left, 880)
     assert tone_level(heard.right, 880) > 10 * tone_level(heard.right, 440)
+
+
+async def test_hold_is_counted_apart(live: World) -> None:
+    live.phone("102").behaviour = ring()
+    customer = await live.call_in()
+    await customer.answered.wait()
+    agent = await live.phone("101").rung()
+    await agent.hold()
+    await asyncio.sleep(0.5)  # music
+    await agent.unhold()
+    await asyncio.sleep(0.3)  # they talk again
+    await customer.hang_up()
+    [record] = await live.completed()
+    times = record["data"]["times"]
+    assert 0.3 < times["hold_s"] < times["talk_s"]
 
 
 async def test_a_hostile_caller_name_arrives_as_it_is(live: World) -> None:

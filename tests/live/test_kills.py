@@ -6,10 +6,10 @@ import signal
 from collections import Counter
 
 import pytest
-from world import World, until
 
 from receiver import OK, Answer
 from vonal.telephony.simulator_call import ring
+from world import World, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

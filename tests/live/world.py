@@ -38,7 +38,7 @@ from vonal.telephony.simulator_call import Call, answer
 from vonal.telephony.simulator_party import Carrier, Phone
 
 KEY = "vk_test_0123456789abcdef"
-VONAL = Path(os.environ.get("VONAL_DEV", Path(sys.executable).parent / "vonal"))
+VONAL = Path(sys.executable).parent / "vonal"
 DID = "+3612345678"
 IN_ORDER = "+3612345679"
 CUSTOMER = "+36305550123"
@@ -105,6 +105,7 @@ class World:
             "VONAL_SIP_LISTEN": f"{sip_host}:{sip_port}",
             "VONAL_RTP_PORTS": f"{first}-{last}",
             "VONAL_ARI_PORT": str(self.settings.ari_port),
+            "VONAL_DATABASE_URL": self.settings.database_url,
             "VONAL_WEBHOOK_ALLOW": "127.0.0.0/8",
             "VONAL_LOG": "json",
         }
@@ -245,7 +246,7 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, *, s
 
 
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
+async def world(folder: Path, *, database_url: str = "") -> AsyncIterator[World]:
     """Everything running, all phones registered."""
     api, sip, ari, carrier, sends, fixed = (ports.free_port() for _ in range(6))
     environ = {
@@ -254,6 +255,7 @@ async def world(folder: Path) -> AsyncIterator[World]:
         "VONAL_SIP_LISTEN": f"127.0.0.1:{sip}",
         "VONAL_ARI_PORT": str(ari),
         "VONAL_RTP_PORTS": "20000-24000",
+        "VONAL_DATABASE_URL": database_url,
     }
     settings = load({**os.environ, **environ})
     async with receiving() as crm:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tables import PEOPLE, SCENARIOS, load, play, summary
 
+from tables import PEOPLE, SCENARIOS, load, play, summary
 from vonal.calls import tracker
 from vonal.domain.call import Call
 from vonal.domain.events import CallEvent

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from tables import ACME, PEOPLE, SCENARIOS, load, play, requested
 
+from tables import ACME, PEOPLE, SCENARIOS, load, play, requested
 from vonal.calls import ingest as ingesting
 from vonal.calls.ingest import Ingest, Taken
 from vonal.calls.people import People

@@ -167,7 +167,7 @@ class Ingest:
 
     def _begun_before(self, tx: Connection, rows: Sequence[JournalRow]) -> dict[str, Call]:
         """Calls that these rows begin and that the store has: requested ones, and all when a journal is read again."""
-        beginning = {row.linkedid for row in rows if row.event in ("user.call", "CHAN_START")}
+        beginning = {row.linkedid for row in rows if tracker.may_begin(row)}
         asked = {call_id(self.people.node, one) for one in beginning} - set(self._calls(tx))
         return calls.any_tenant_find(tx, asked) if asked else {}
 

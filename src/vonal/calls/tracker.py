@@ -19,6 +19,7 @@ from vonal.domain.journal import JournalRow, endpoint_of
 
 NORMAL_CLEARING = 16  # Q.850: somebody hung up
 _OVER = ("ended", "completed")
+_QUIET = ("ANSWER", "BRIDGE_EXIT", "HANGUP", "CHAN_END", "user.dial", "user.dialled")
 
 
 class Turn(Struct):
@@ -33,6 +34,16 @@ class Turn(Struct):
     def tell(self, type_: str) -> None:
         """Adds an event with the state of the call as it is now."""
         self.events.append(next_event(self.call, type_, self.row.at))
+
+
+def is_quiet(row: JournalRow) -> bool:
+    """Whether the row never makes an event, so that it may wait for one that does."""
+    return row.event in _QUIET or (row.event == "CHAN_START" and row.channel == row.linkedid and not _is_ours(row))
+
+
+def may_begin(row: JournalRow) -> bool:
+    """Whether the row may be the first of a call: its announcement, or the first channel of a requested one."""
+    return row.event == "user.call" or (row.event == "CHAN_START" and _is_ours(row))
 
 
 def other_call(row: JournalRow, node: str) -> str | None:
@@ -104,6 +115,10 @@ def hold(call: Call, at: datetime, *, held: bool) -> Call:
     elif not held and call.hold_from is not None:
         _end_hold(call, at)
     return call
+
+
+def _is_ours(row: JournalRow) -> bool:
+    return row.linkedid == call_id("", row.linkedid)
 
 
 def _new(row: JournalRow) -> Call:

@@ -46,12 +46,13 @@ def calls(  # noqa: PLR0913 - each is an option of the command
     as_json: Json = False,
 ) -> None:
     """List calls, oldest first, in the tenant's local time. With --follow, JSON is one call on each line."""
+    earliest, latest = _moment(from_, "--from"), _moment(until, "--until")
     with closing(open_database(config.load())) as db:
         tenants = _tenants(db, tenant)
         wanted = {
             one.id: CallFilter(
-                from_=_moment(from_, "--from", one),
-                until=_moment(until, "--until", one),
+                from_=_utc(earliest, one),
+                until=_utc(latest, one),
                 direction=direction,
                 disposition=disposition,
             )
@@ -73,15 +74,21 @@ def _tenants(db: Database, tenant: str | None) -> list[Tenant]:
     return found
 
 
-def _moment(text: str | None, option: str, tenant: Tenant) -> datetime | None:
+def _moment(text: str | None, option: str) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError as fault:
         raise SettingsError(
             f"{option} {text}: expected a date or time such as 2026-11-22 or 2026-11-22T09:30"
         ) from fault
+
+
+def _utc(moment: datetime | None, tenant: Tenant) -> datetime | None:
+    """Without a zone, it is meant in the tenant's."""
+    if moment is None:
+        return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(tenant.timezone))).astimezone(UTC)
 
 

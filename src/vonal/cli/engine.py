@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from vonal import config
+from vonal.cli.output import examples
 from vonal.config import Settings
 from vonal.domain.errors import EngineUnavailable, TelephonyUnavailable
 from vonal.telephony.ari import Ari
@@ -50,7 +51,7 @@ class Status:
     channels: int | None
 
 
-@app.command()
+@app.command(epilog=examples("vonal engine install", "VONAL_ENGINE_DIR=/opt/vonal/engine vonal engine install"))
 def install(
     *,
     again: Annotated[bool, typer.Option("--again", help="Get the newest one, also when one is there.")] = False,
@@ -64,7 +65,7 @@ def install(
     typer.echo(f"Asterisk {binary.version} is ready in {folder}")
 
 
-@app.command()
+@app.command(epilog=examples("vonal engine status", "vonal engine status --json"))
 def status(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Says which Asterisk is used, and whether one runs for this data folder. Exits 1 when there is none to run."""
     found = asyncio.run(_status(config.load()))
@@ -76,7 +77,7 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] 
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=examples("vonal engine stop", "vonal engine stop --yes"))
 def stop(
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, also when calls are up.")] = False,

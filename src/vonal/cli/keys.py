@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vonal import config
+from vonal.cli.output import examples
 from vonal.directory import keys as directory_keys
 from vonal.domain.directory import SCOPES, Scope
 from vonal.domain.errors import DirectoryError
@@ -25,7 +26,12 @@ NameOption = Annotated[str, typer.Option("--name", help="what the key is called"
 keys = typer.Typer(help="API keys of machines: make, list, revoke.", no_args_is_help=True)
 
 
-@keys.command()
+@keys.command(
+    epilog=examples(
+        "vonal keys create --tenant acme --name crm",
+        "vonal keys create --tenant acme --name report --scope read --network 192.0.2.0/24",
+    )
+)
 def create(
     *,
     tenant: TenantOption,
@@ -49,7 +55,7 @@ def create(
         typer.echo(f"Key {name} of tenant {tenant}. Keep it: it cannot be shown again.", err=True)
 
 
-@keys.command("list")
+@keys.command("list", epilog=examples("vonal keys list --tenant acme"))
 def list_(*, tenant: TenantOption, as_json: Json = False) -> None:
     """List a tenant's API keys: names and what they may do."""
     with _database() as db:
@@ -65,7 +71,7 @@ def list_(*, tenant: TenantOption, as_json: Json = False) -> None:
     Console().print(table)
 
 
-@keys.command()
+@keys.command(epilog=examples("vonal keys revoke --tenant acme --name report"))
 def revoke(*, tenant: TenantOption, name: NameOption, as_json: Json = False) -> None:
     """End an API key, at once."""
     with _database() as db:

@@ -39,7 +39,7 @@ class Lane:
         self._settling: set[str] = set()  # deliveries whose outcome is not written yet
         self._meanwhile: set[str] = set()  # deliveries settled while a load was under way
         self._late: list[Owed] = []  # pushed while a load was under way
-        self._returned: list[Owed] = []
+        self._returned: dict[str, Owed] = {}  # put back while a load was under way, and not sent again since
         self._gates = {False: state.next_at, True: 0}
         self._failing_since: int | None = None
         self._wave = 0
@@ -94,7 +94,7 @@ class Lane:
                 self._queues.setdefault(_call(owed), deque()).append(owed)
         self.complete = whole
         self.more = self.more or (not whole and len(rows) >= limit)
-        for owed in self._returned:
+        for owed in self._returned.values():
             self._put_back(owed)
         read = {owed.id for owed in rows}
         for owed in self._late:
@@ -115,6 +115,7 @@ class Lane:
                 return self.next(now)
             if self._sendable_at(call, queue) <= now:
                 owed = queue.popleft()
+                self._returned.pop(owed.id, None)
                 if not queue:
                     del self._queues[call]
                 self.flying[call] = owed, self._wave
@@ -152,7 +153,7 @@ class Lane:
         if again is not None:
             self._put_back(again)
             if self.loading:
-                self._returned.append(again)
+                self._returned[again.id] = again
         if not self.complete:
             self.more = True
 

@@ -1,10 +1,13 @@
-"""Writes down what became of attempts: whatever waits shares one transaction, in the order it came.
+"""Writes down what became of attempts: whatever comes within a moment shares one transaction, in the order it came.
 
+What was taken by the webhook is in no hurry: should we die meanwhile, it is sent once more, as with any attempt under
+way. A failure is written at once, for the call's next event waits for it.
 A database that does not answer loses nothing: the outcomes wait here, and are written when it is back.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -15,6 +18,8 @@ from vonal.store.database import Database
 
 log = structlog.get_logger(__name__)
 MAX_BATCH = 256
+FULL = 32  # are not kept waiting
+GATHER_S = 0.1
 RETRY_S = 1.0
 
 
@@ -26,6 +31,7 @@ class Settler:
         self._done = done
         self._waiting: list[Settled] = []
         self._writing: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     @property
     def idle(self) -> bool:
@@ -35,17 +41,23 @@ class Settler:
     def add(self, one: Settled) -> None:
         """Takes an outcome to be written; returns at once."""
         self._waiting.append(one)
+        if one.state != "delivered" or len(self._waiting) >= FULL:
+            self._hurry.set()
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all())
 
     async def finish(self) -> None:
         """Returns when everything is written."""
         while self._writing is not None:
+            self._hurry.set()
             await asyncio.wait([self._writing])
 
     async def _write_all(self) -> None:
         try:
             while self._waiting:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), GATHER_S)
+                self._hurry.clear()
                 batch = self._waiting[:MAX_BATCH]
                 if await self._write(batch):
                     del self._waiting[: len(batch)]

@@ -91,7 +91,7 @@ def _row(call: Call) -> dict[str, Any]:
         "from_number": call.from_.number or call.from_.raw[:64],
         "to_number": call.to.number or call.to.raw[:64],
         "extensions": f",{','.join(sorted(extensions))},",
-        "has_recording": any(one.state not in ("failed", "deleted") for one in call.recordings),
+        "has_recording": any(one.state == "ready" for one in call.recordings),
         "data": _encode(call).decode(),
     }
 

@@ -10,7 +10,7 @@ import csv
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
@@ -34,6 +34,7 @@ SEGMENT_BYTES = 32 << 20
 KEPT_SEGMENTS = 8
 QUIET_SECONDS = 1.0  # a line being written while its file is renamed still lands in the renamed file
 SWEEP_SECONDS = 1.0  # nothing depends on a notification alone
+LINGER_SECONDS = 0.02  # so long quiet rows wait for company
 _SEGMENT = re.compile(r"journal\.(\d{6,})\.dsv$")
 
 
@@ -51,21 +52,31 @@ class Journal:
         self.folder = folder
         self.live = folder / "journal.dsv"
 
-    async def follow(self, position: Position) -> AsyncIterator[Batch]:
+    async def follow(
+        self, position: Position, *, quiet: Callable[[JournalRow], bool] = lambda _: False
+    ) -> AsyncIterator[Batch]:
         """Yields what was written after `position`: the backlog, then for ever; no row's content makes it raise.
 
         The next batch is read only when the consumer asks for it, so a slow store slows the reading and loses nothing.
+        Rows that are all `quiet` wait a moment for others: a transaction for each costs more than all else about a call.
         """
+        rows: list[JournalRow] = []
+        due = 0.0
         self.folder.mkdir(parents=True, exist_ok=True)
         with Inotify() as watcher:
             watcher.add_watch(self.folder, Mask.MODIFY | Mask.CREATE | Mask.MOVE)
             while True:
-                batch = self.read(position)
-                if batch.position == position:
-                    await _changed(watcher)
-                    continue
-                position = batch.position
-                yield batch
+                batch, now = self.read(position), time.monotonic()
+                due = due if rows else now + LINGER_SECONDS
+                rows += batch.rows
+                moved, position = batch.position != position, batch.position
+                if not moved and not rows:
+                    await _changed(watcher, SWEEP_SECONDS)
+                elif rows and now < due and all(map(quiet, batch.rows)):
+                    await _changed(watcher, due - now)
+                else:
+                    yield Batch(rows, position)
+                    rows = []
 
     def read(self, position: Position) -> Batch:
         """The next rows after `position`, at most about 1 MB; an unchanged position when there is nothing new."""
@@ -126,9 +137,9 @@ class Journal:
         return (live, self.live) if self.live.exists() else (segment, None)
 
 
-async def _changed(watcher: Inotify) -> None:
+async def _changed(watcher: Inotify, seconds: float) -> None:
     try:
-        async with asyncio.timeout(SWEEP_SECONDS):
+        async with asyncio.timeout(seconds):
             await watcher.get()
     except TimeoutError:
         return
