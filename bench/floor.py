@@ -13,10 +13,9 @@ import uvloop
 
 
 async def main(port: str, password: str, url: str) -> None:
-    auth = aiohttp.BasicAuth("vonal", password)
-    events = f"http://127.0.0.1:{port}/ari/events?app=floor&subscribeAll=true"
+    events = f"http://127.0.0.1:{port}/ari/events?app=floor&subscribeAll=true&api_key=vonal:{password}"
     tasks: set[asyncio.Task[None]] = set()
-    async with aiohttp.ClientSession() as crm, aiohttp.ClientSession(auth=auth) as ari, ari.ws_connect(events) as heard:
+    async with aiohttp.ClientSession() as crm, aiohttp.ClientSession() as ari, ari.ws_connect(events) as heard:
         print("ready", flush=True)
         async for message in heard:
             event = json.loads(message.data)

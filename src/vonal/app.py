@@ -23,7 +23,7 @@ from vonal.calls.people import People
 from vonal.calls.playback import Playback
 from vonal.calls.recordings import Recorder
 from vonal.calls.retention import Retention
-from vonal.calls.tracker import is_quiet
+from vonal.calls.tracker import is_urgent
 from vonal.calls.waiting import Waiters
 from vonal.config import Settings
 from vonal.delivery.worker import Worker
@@ -191,7 +191,7 @@ class Service:
         self._position = await self.ingest.position()
         if backlog := self.pbx.journal.backlog(self._position):
             log.info("journal_backlog", bytes=backlog)
-        async for batch in self.pbx.journal.follow(self._position, quiet=is_quiet):
+        async for batch in self.pbx.journal.follow(self._position, urgent=is_urgent):
             await self.ingest.take(batch)
             self._position = batch.position
 

@@ -13,7 +13,6 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 import ports
 from vonal.cli.demo import cast, place
 from vonal.cli.demo.stage import Demo
-from vonal.config import load
 from vonal.telephony.engine_install import install
 from vonal.telephony.simulator_call import answer, ring
 
@@ -43,7 +42,7 @@ async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
         "VONAL_SIP_LISTEN": f"127.0.0.1:{ports.free_port()}",
         "VONAL_ARI_PORT": str(ports.free_port()),
     }
-    settings = place.own(load({**os.environ, **environ}))
+    settings = place.load({**os.environ, **environ})
     install(settings.engine_dir, progress=lambda _: None)
     async with Demo(settings, say=print) as opened:
         yield opened

@@ -19,7 +19,6 @@ from vonal.domain.journal import JournalRow, endpoint_of
 
 NORMAL_CLEARING = 16  # Q.850: somebody hung up
 _OVER = ("ended", "completed")
-_QUIET = ("ANSWER", "BRIDGE_EXIT", "HANGUP", "CHAN_END", "user.dial", "user.dialled")
 
 
 class Turn(Struct):
@@ -36,9 +35,9 @@ class Turn(Struct):
         self.events.append(next_event(self.call, type_, self.row.at))
 
 
-def is_quiet(row: JournalRow) -> bool:
-    """Whether the row never makes an event, so that it may wait for one that does."""
-    return row.event in _QUIET or (row.event == "CHAN_START" and row.channel == row.linkedid and not _is_ours(row))
+def is_urgent(row: JournalRow) -> bool:
+    """Whether the row begins a call: a screen waits for it. All others may be a few hundredths of a second late."""
+    return row.event == "user.call"
 
 
 def may_begin(row: JournalRow) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vonal.cli import apply, calls, demo, doctor, engine, keys, serve
+from vonal.cli import apply, calls, deliveries, demo, doctor, engine, keys, serve
 from vonal.cli.output import examples, told
 
 app = typer.Typer(
@@ -36,6 +36,13 @@ app.command(
 app.command(
     epilog=examples("vonal doctor", "vonal doctor --webhook acme/call-log", "vonal doctor --json"),
 )(doctor.doctor)
+app.command(
+    epilog=examples(
+        "vonal deliveries --tenant acme --webhook call-log --state parked",
+        "vonal deliveries --call call_… --attempts",
+        "vonal deliveries --replay dlv_…",
+    )
+)(deliveries.deliveries)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(engine.app, name="engine")
 

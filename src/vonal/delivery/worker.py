@@ -114,9 +114,9 @@ class Worker:
         enabled = await self._db.write(partial(lanes.any_tenant_enable_changed, now=now))
         digests = await self._db.read(lanes.any_tenant_digests)
         changed = {key for key, was in self._digests.items() if digests.get(key, was) != was}
-        self._digests = digests
         for tenant_id, webhook_id in changed:
             await self._db.write(partial(lanes.make_due, tenant_id, webhook_id=webhook_id, now=now))
+        self._digests = digests
         if dropped:
             log.info("delivery.orphans_dropped", count=dropped)
         for tenant_id, webhook_id in enabled:

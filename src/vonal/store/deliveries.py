@@ -14,7 +14,7 @@ from vonal.domain.directory import Webhook
 from vonal.domain.errors import DeliveryNotFound, Fault, InvalidRequest
 from vonal.domain.events import LIVE, LIVE_SECONDS, TEST, CallEvent, iso
 from vonal.store.sql import from_ms, to_ms
-from vonal.store.tables import DELIVERED, DISABLED, DROPPED, OPEN, PARKED, attempt, lane
+from vonal.store.tables import DELIVERED, DISABLED, DROPPED, OPEN, PARKED, attempt, lane, webhook
 from vonal.store.tables import delivery as table
 
 Matches = Callable[[Webhook, CallEvent], bool]
@@ -124,13 +124,15 @@ def any_tenant_listing(
 def replay(tenant_id: str, tx: Connection, delivery_id: str, *, now: datetime) -> Delivery:
     """Owes the delivery again, from the start of its retry schedule; an open one stays as it is.
 
-    Raises DeliveryNotFound, and InvalidRequest when the delivery is older than 30 days.
+    Raises DeliveryNotFound, and InvalidRequest when the delivery is older than 30 days, or its webhook takes nothing.
     """
     found = find(tenant_id, tx, delivery_id)
     if found.state == "open":
         return found
     if found.created_at < (iso(now - REPLAYABLE) or ""):
         raise InvalidRequest(f"delivery {found.id} is older than {REPLAYABLE.days} days", param="id")
+    if fault := _webhook_fault(tenant_id, tx, found.webhook):
+        raise InvalidRequest(f"webhook {found.webhook} {fault}", param="id")
     late = to_ms(now + timedelta(seconds=LIVE_SECONDS)) if _is_live(found.type) else None
     again = {"state": OPEN, "due_at": to_ms(now), "tries": 0, "expires_at": late, "done_at": None, "last_error": None}
     tx.execute(update(table).where(table.c.tenant_id == tenant_id, table.c.id == delivery_id).values(again))
@@ -195,6 +197,13 @@ _disabled_of = select(lane.c.webhook_id).where(lane.c.tenant_id == bindparam("te
 
 def _disabled(tenant_id: str, tx: Connection) -> set[str]:
     return set(tx.execute(_disabled_of, {"tenant": tenant_id}).scalars())
+
+
+def _webhook_fault(tenant_id: str, tx: Connection, webhook_id: str) -> str | None:
+    known = select(webhook.c.id).where(webhook.c.tenant_id == tenant_id, webhook.c.id == webhook_id)
+    if tx.execute(known).first() is None:
+        return "was removed"
+    return "is disabled, because it answered 410; change it first" if webhook_id in _disabled(tenant_id, tx) else None
 
 
 def _page(

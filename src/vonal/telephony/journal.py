@@ -34,7 +34,7 @@ SEGMENT_BYTES = 32 << 20
 KEPT_SEGMENTS = 8
 QUIET_SECONDS = 1.0  # a line being written while its file is renamed still lands in the renamed file
 SWEEP_SECONDS = 1.0  # nothing depends on a notification alone
-LINGER_SECONDS = 0.02  # so long quiet rows wait for company
+LINGER_SECONDS = 0.02  # so long rows without hurry wait for company
 _SEGMENT = re.compile(r"journal\.(\d{6,})\.dsv$")
 
 
@@ -53,12 +53,13 @@ class Journal:
         self.live = folder / "journal.dsv"
 
     async def follow(
-        self, position: Position, *, quiet: Callable[[JournalRow], bool] = lambda _: False
+        self, position: Position, *, urgent: Callable[[JournalRow], bool] = lambda _: True
     ) -> AsyncIterator[Batch]:
         """Yields what was written after `position`: the backlog, then for ever; no row's content makes it raise.
 
         The next batch is read only when the consumer asks for it, so a slow store slows the reading and loses nothing.
-        Rows that are all `quiet` wait a moment for others: a transaction for each costs more than all else about a call.
+        Rows of which none is `urgent` wait a moment for others: a transaction of its own for each would cost more than
+        all else about a call.
         """
         rows: list[JournalRow] = []
         due = 0.0
@@ -72,7 +73,7 @@ class Journal:
                 moved, position = batch.position != position, batch.position
                 if not moved and not rows:
                     await _changed(watcher, SWEEP_SECONDS)
-                elif rows and now < due and all(map(quiet, batch.rows)):
+                elif rows and now < due and not any(map(urgent, batch.rows)):
                     await _changed(watcher, due - now)
                 else:
                     yield Batch(rows, position)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 import uvloop
 
-from vonal import config, logs
+from vonal import logs
 from vonal.cli import engine
 from vonal.cli.demo import cast, place
 from vonal.config import Settings
@@ -26,7 +26,7 @@ def demo() -> None:
 
     No call leaves the machine. Ctrl-C ends it all. The data stays in ./data/demo, or in VONAL_DATA_DIR.
     """
-    settings = place.own(config.load())
+    settings = place.load()
     _get_engine(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (settings.data_dir / LOG).open("a", encoding="utf-8") as log:

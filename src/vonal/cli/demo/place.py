@@ -1,10 +1,12 @@
 """Where the demo lives and listens: at the settings' own ports, or, where somebody has them, at free ones beside."""
 
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 
+from vonal import config
 from vonal.config import Settings
 
 LOOPBACK = "127.0.0.1"
@@ -13,12 +15,13 @@ _TRIES = 200
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 
-def own(settings: Settings) -> Settings:
-    """The settings with a data folder of the demo's own, unless they name one, and webhooks to this machine allowed."""
-    data_dir = settings.data_dir
-    if data_dir == Settings().data_dir.absolute():
-        data_dir /= "demo"
-    return replace(settings, data_dir=data_dir, webhook_allow=(*settings.webhook_allow, *OWN_NETWORKS))
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The demo's settings: data in ./data/demo unless the environment names a folder, webhooks to this machine allowed.
+
+    A vonal.toml has no say in where the data is: it may be a real service's.
+    """
+    settings = config.load({"VONAL_DATA_DIR": "data/demo", "VONAL_DATABASE_URL": "", **environ})
+    return replace(settings, webhook_allow=(*settings.webhook_allow, *OWN_NETWORKS))
 
 
 def settled(settings: Settings) -> tuple[Settings, list[str]]:

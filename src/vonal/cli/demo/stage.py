@@ -34,8 +34,8 @@ LOOK_SECONDS = 0.05
 class Demo:
     """Use as an async context manager: when it is entered, everything can be clicked; when it is left, nothing runs.
 
-    `settings` are `place.own`'s; `say` gets a line for each step. Raises SettingsError when a service works in the data
-    folder already.
+    `settings` are `place.load`'s; `say` gets a line for each step. Raises SettingsError when a service works in the
+    data folder already.
     """
 
     def __init__(self, settings: Settings, *, say: Callable[[str], None]) -> None:
