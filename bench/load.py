@@ -14,9 +14,7 @@ from typing import Any
 ANSWER_AFTER = 0.5
 TALK = 1.0
 HEADERS = re.compile(rb"^([A-Za-z-]+)\s*:\s*(.*?)\r?$", re.MULTILINE)
-SOUND = (
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
-)
+SOUND = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
 
 
 def caller(call: int) -> str:
@@ -134,8 +132,11 @@ def _header(message: bytes, name: bytes) -> bytes:
 
 def _answer(request: bytes, status: str, transport: Any, body: str = "") -> bytes:
     host, port = transport.get_extra_info("sockname")
-    kept = [f"{name.decode()}: {value.decode()}" for name, value in HEADERS.findall(request.partition(b"\r\n\r\n")[0])
-            if name.lower() in (b"via", b"from", b"call-id", b"cseq", b"record-route")]
+    kept = [
+        f"{name.decode()}: {value.decode()}"
+        for name, value in HEADERS.findall(request.partition(b"\r\n\r\n")[0])
+        if name.lower() in (b"via", b"from", b"call-id", b"cseq", b"record-route")
+    ]
     to = _header(request, b"to").decode()
     lines = [
         f"SIP/2.0 {status}",

@@ -23,7 +23,13 @@ from vonal.webhooks.match import matches
 
 EVERYTHING = ["call.incoming", "call.ringing", "call.answered", "call.ended", "call.completed", "recording.ready"]
 DELIVERED = Outcome(status=200)
+DOWN = Outcome(error="not_connected", fault="theirs")
 Script = Callable[[str, CallEvent], Outcome]
+
+
+def status(code: int, **members: Any) -> Outcome:
+    """The receiver answered with this status."""
+    return Outcome(status=code, fault=None if code < 300 else "theirs", **members)
 
 
 def webhook(id_: str = "log", **members: Any) -> Webhook:

@@ -123,7 +123,7 @@ def test_a_shell_example_can_be_read(example: Example):
 @_each("sh")
 def test_every_command_in_an_example_exists_with_its_options(example: Example):
     for line in documents.commands(example):
-        for words in re.findall(r"(?:^|\s|/)vonal ((?:[a-z-]\S*\s*)+)", line.replace("'", " ")):
+        for words in re.findall(r"(?:^|bin/)vonal ((?:[a-z-]\S*\s*)+)", line.replace("'", " ")):
             _require_command(words.split(), example.place)
 
 

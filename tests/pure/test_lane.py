@@ -1,8 +1,8 @@
 """A webhook's queue: races between pushes, loads and settled outcomes, told one by one."""
 
 import pytest
-from sample_calls import events_of_call
 
+from sample_calls import events_of_call
 from vonal.delivery import lane as lanes
 from vonal.delivery.lane import Lane
 from vonal.domain.delivery import LaneState, Outcome, Owed

@@ -1,5 +1,7 @@
 """Templates in webhooks' parameters: what a customer may write, and what does no harm."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,10 +90,8 @@ def test_what_it_makes_is_cut():
 
 @given(st.text(alphabet="{}%# .|'\"abc_[]()0*+~-\n"))
 def test_no_text_raises_anything_but_invalid_template(text: str):
-    try:
+    with suppress(InvalidTemplate):
         render(text, VALUES)
-    except InvalidTemplate:
-        pass
 
 
 def test_apply_is_told_of_broken_templates_and_forbidden_headers_with_their_path():

@@ -13,10 +13,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import ports
 from directories import EXAMPLE
 from sample_calls import START, answered_call
+from vonal.cli import app
+from vonal.cli.demo import place
 from vonal.config import Settings
 from vonal.domain.call import Party
 from vonal.store import calls
@@ -28,6 +31,7 @@ COMMANDS = [
     ["serve"],
     ["apply"],
     ["calls"],
+    ["deliveries"],
     ["doctor"],
     *(["keys", one] for one in ("create", "list", "revoke")),
     *(["engine", one] for one in ("install", "status", "stop")),
@@ -89,14 +93,14 @@ def tenant(run: Run, environ: dict[str, str]) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_commands_help_has_examples(run: Run, command: list[str]) -> None:
-    done = run(*command, "--help")
-    assert done.returncode == 0
+def test_every_commands_help_has_examples(command: list[str]) -> None:
+    done = CliRunner().invoke(app, [*command, "--help"])
+    assert done.exit_code == 0
     assert f"$ vonal {' '.join(command)}" in done.stdout
 
 
-def test_the_service_explains_all_its_settings(run: Run) -> None:
-    text = run("serve", "--help").stdout
+def test_the_service_explains_all_its_settings() -> None:
+    text = CliRunner().invoke(app, ["serve", "--help"]).stdout
     assert all(name in text for name, _, _ in Settings.describe())
 
 
@@ -160,13 +164,16 @@ def test_calls_are_listed_in_the_tenants_time_whatever_callers_call_themselves(r
     assert "\x07" not in done.stdout
 
 
-def test_calls_are_chosen_by_time_direction_outcome_and_number_of_them(run: Run, tenant: Path) -> None:
+def test_calls_are_chosen_by_time_direction_outcome_and_number_of_them(
+    tenant: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VONAL_DATA_DIR", str(tenant))
     days = [answered_call(at=START + timedelta(days=day)) for day in range(3)]
     missed = answered_call(at=START + timedelta(days=1, hours=1), disposition="no_answer")
     stored(tenant, *days, missed)
 
     def ids(*options: str) -> list[str]:
-        done = run("calls", "--json", *options)
+        done = CliRunner().invoke(app, ["calls", "--json", *options])
         return [one["call"]["id"] for one in json.loads(done.stdout)["items"]]
 
     assert ids() == [days[0].id, days[1].id, missed.id, days[2].id]
@@ -266,6 +273,24 @@ def test_the_demo_prints_what_can_be_pasted_and_takes_everything_with_it(
         demo.kill()
         for pid in asterisks(tmp_path):
             os.kill(pid, signal.SIGKILL)
+
+
+def test_the_demo_moves_aside_when_a_port_is_taken_and_says_so() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings, said = place.settled(place.load({"VONAL_LISTEN": f"127.0.0.1:{port}"}))
+    assert settings.listen[1] != port
+    assert f"Port {port} is taken; API is at {settings.listen[1]} instead." in said
+
+
+def test_the_demo_never_uses_a_real_services_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "vonal.toml").write_text('data_dir = "real"\ndatabase_url = "postgresql://db/real"')
+    monkeypatch.chdir(tmp_path)
+    settings = place.load({})
+    assert (settings.data_dir, settings.database_url) == (tmp_path / "data" / "demo", "")
+    assert place.load({"VONAL_DATA_DIR": "here"}).data_dir == tmp_path / "here"
 
 
 def test_a_second_demo_in_the_same_folder_is_refused(environ: dict[str, str], run: Run, tmp_path: Path) -> None:

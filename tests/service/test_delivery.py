@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from delivery_house import DELIVERED, House, webhook
+from delivery_house import DELIVERED, DOWN, House, status, webhook
 from sample_calls import answered_call, events_of_call
 from vonal.domain.delivery import Outcome
 from vonal.domain.directory import WebhookScope
@@ -15,7 +15,6 @@ from vonal.store import deliveries
 from vonal.store.database import Database
 from vonal.store.sql import from_ms
 
-DOWN = Outcome(error="not_connected", fault="theirs")
 LIVE = ("call.incoming", "call.ringing", "call.answered", "call.ended")
 
 
@@ -26,10 +25,6 @@ async def house(database: Database) -> AsyncIterator[House]:
     await opened.worker.refresh()
     yield opened
     await opened.worker.stop(0)
-
-
-def _status(status: int, **members: Any) -> Outcome:
-    return Outcome(status=status, fault=None if status < 300 else "theirs", **members)
 
 
 def _fails_first(times: int, outcome: Outcome = DOWN) -> Any:
@@ -119,7 +114,7 @@ async def test_a_push_that_repeats_what_is_known_sends_nothing_twice(house: Hous
 
 
 async def test_the_log_tells_each_attempt(house: House):
-    house.script = _fails_first(1, _status(503, answer="wait", took_ms=12))
+    house.script = _fails_first(1, status(503, answer="wait", took_ms=12))
     await house.tell(events_of_call(types=("call.completed",)))
     await house.settle()
     await house.advance(5)
@@ -196,6 +191,19 @@ async def test_what_is_older_than_30_days_is_not_replayed(house: House, days: in
         await house.db.write(partial(deliveries.replay, "acme", delivery_id=one.id, now=later))
 
 
+async def test_nothing_is_replayed_to_a_webhook_that_takes_nothing(house: House):
+    house.script = lambda *_: status(410)
+    await house.tell(events_of_call(types=("call.completed",)))
+    await house.settle()
+    [one] = await house.log()
+    again = partial(deliveries.replay, "acme", delivery_id=one.id, now=from_ms(house.now))
+    with pytest.raises(Exception, match="webhook log is disabled, because it answered 410"):
+        await house.db.write(again)
+    await house.save(webhook("another"))
+    with pytest.raises(Exception, match="webhook log was removed"):
+        await house.db.write(again)
+
+
 async def test_another_tenants_delivery_is_not_found(house: House):
     await house.tell(events_of_call(types=("call.completed",)))
     [one] = await house.log()
@@ -218,7 +226,7 @@ async def test_a_calls_next_event_waits_for_the_one_that_fails(house: House):
 
 async def test_other_calls_do_not_wait_behind_one_that_fails(house: House):
     bad, good = events_of_call(), events_of_call()
-    house.script = lambda _, event: _status(400) if event.call_id == bad[0].call_id else DELIVERED
+    house.script = lambda _, event: status(400) if event.call_id == bad[0].call_id else DELIVERED
     await house.tell([*bad, *good])
     await house.settle()
     assert [one.event.type for one in house.sent if one.event.call_id == good[0].call_id] == [*LIVE, "call.completed"]
@@ -227,7 +235,7 @@ async def test_other_calls_do_not_wait_behind_one_that_fails(house: House):
 
 async def test_one_event_that_makes_the_crm_fail_does_not_stop_the_others(house: House):
     poison = events_of_call(types=("call.completed",))
-    house.script = lambda _, event: _status(500) if event.id == poison[0].id else DELIVERED
+    house.script = lambda _, event: status(500) if event.id == poison[0].id else DELIVERED
     await house.tell(poison)
     others = [one for _ in range(20) for one in events_of_call(types=("call.completed",))]
     await house.tell(others)
@@ -237,7 +245,7 @@ async def test_one_event_that_makes_the_crm_fail_does_not_stop_the_others(house:
 
 
 async def test_a_record_behind_failing_live_events_goes_when_these_are_dropped(house: House):
-    house.script = lambda _, event: DELIVERED if event.type == "call.completed" else _status(422)
+    house.script = lambda _, event: DELIVERED if event.type == "call.completed" else status(422)
     await house.tell(events_of_call())
     await house.settle()
     await house.pass_time(62)
@@ -247,7 +255,7 @@ async def test_a_record_behind_failing_live_events_goes_when_these_are_dropped(h
 
 async def test_live_events_behind_a_failing_record_are_dropped_in_time_and_block_nothing(house: House):
     told = events_of_call(types=("recording.ready", "call.ended", "call.completed"))
-    house.script = lambda _, event: _status(415) if event.type == "recording.ready" else DELIVERED
+    house.script = lambda _, event: status(415) if event.type == "recording.ready" else DELIVERED
     await house.tell(told)
     await house.settle()
     await house.pass_time(61)
@@ -274,136 +282,6 @@ async def test_a_live_event_whose_time_runs_out_under_way_can_still_be_replayed(
     await house.settle()
     [one] = await house.log()
     assert (one.state, [attempt.n for attempt in one.attempts]) == ("delivered", [1, 2])
-
-
-# A webhook that is down
-
-
-async def test_a_webhook_that_is_down_is_asked_by_one_request_at_a_time(house: House):
-    house.script = lambda *_: DOWN
-    for _ in range(50):
-        await house.tell(events_of_call(types=("call.completed",)))
-    await house.settle()
-    before = len(house.sent)
-    assert before <= 10
-    await house.pass_time(300)
-    assert len(house.sent) - before <= 10
-
-
-async def test_everything_arrives_soon_after_a_webhook_is_back(house: House):
-    house.script = lambda *_: DOWN
-    for _ in range(200):
-        await house.tell(events_of_call(types=("call.completed",)))
-    await house.settle()
-    await house.pass_time(3600, step=30)
-    house.script = lambda *_: DELIVERED
-    await house.pass_time(65)
-    assert await house.states() == ["delivered"] * 200
-
-
-async def test_live_events_are_not_lost_because_a_webhook_was_down_before(house: House):
-    house.script = lambda *_: DOWN
-    await house.tell(events_of_call(types=("call.completed",)))
-    await house.settle()
-    await house.pass_time(3600, step=10)
-    house.script = lambda *_: DELIVERED
-    await house.tell(events_of_call(at=from_ms(house.now), types=("call.incoming",)))
-    await house.pass_time(21)
-    assert sorted(house.sent_to("log")[-2:]) == ["call.completed", "call.incoming"]
-    assert await house.states() == ["delivered"] * 2
-
-
-async def test_a_backlog_is_sent_in_the_order_of_each_call(house: House):
-    calls = [events_of_call(types=("call.incoming", "call.ended", "call.completed")) for _ in range(60)]
-    for told in zip(*calls, strict=True):
-        await house.tell(told, push=False)
-    await house.settle()
-    for told in calls:
-        assert [one.event.id for one in house.sent if one.event.call_id == told[0].call_id] == [one.id for one in told]
-
-
-async def test_retry_after_makes_everything_of_the_webhook_wait(house: House):
-    house.script = lambda *_: _status(429, retry_after_s=120)
-    for _ in range(3):
-        await house.tell(events_of_call(types=("call.completed",)))
-    await house.settle()
-    before = len(house.sent)
-    await house.pass_time(115)
-    assert len(house.sent) == before
-    await house.pass_time(10)
-    assert len(house.sent) == before + 1
-
-
-async def test_records_are_given_up_when_a_webhook_was_down_for_72_hours(house: House):
-    house.script = lambda *_: DOWN
-    for _ in range(80):
-        await house.tell(events_of_call(types=("call.completed",)), push=False)
-    await house.settle()
-    await house.pass_time(74 * 3600, step=3600)
-    assert set(await house.states()) == {"parked"}
-
-
-async def test_410_disables_the_webhook_until_it_is_changed(house: House):
-    house.script = lambda *_: _status(410)
-    await house.tell(events_of_call())
-    await house.settle()
-    assert house.sent_to("log") == ["call.incoming"]
-    await house.tell(events_of_call(types=("call.incoming", "call.completed")))
-    await house.pass_time(600, step=10)
-    assert len(house.sent) == 1
-    assert await house.states() == ["disabled", "dropped", "dropped", "dropped", "disabled", "dropped", "disabled"]
-    house.script = lambda *_: DELIVERED
-    await house.worker.refresh()
-    await house.settle()
-    assert len(house.sent) == 1
-    await house.save(webhook(url="https://crm.example/new"))
-    await house.worker.refresh()
-    await house.settle()
-    assert house.sent_to("log")[1:] == ["call.completed"] * 2
-
-
-async def test_a_restart_does_not_forget_that_a_webhook_is_disabled(house: House):
-    house.script = lambda *_: _status(410)
-    await house.tell(events_of_call(types=("call.completed",)))
-    await house.settle()
-    await house.restart()
-    await house.tell(events_of_call(types=("call.completed",)))
-    await house.settle()
-    assert len(house.sent) == 1
-
-
-async def test_what_is_owed_to_a_removed_webhook_is_dropped_with_the_reason(house: House):
-    house.script = lambda *_: DOWN
-    await house.tell(events_of_call(types=("call.completed",)))
-    await house.settle()
-    await house.save(webhook("another"))
-    await house.worker.refresh()
-    await house.settle()
-    [one] = await house.log()
-    assert (one.state, one.last_error) == ("dropped", "the webhook was removed")
-
-
-async def test_what_is_owed_to_a_webhook_that_is_switched_off_waits(house: House):
-    await house.tell(events_of_call(types=("call.completed",)), push=False)
-    await house.save(webhook(enabled=False))
-    await house.pass_time(120, step=10)
-    assert house.sent == []
-    await house.save(webhook())
-    await house.worker.refresh()
-    await house.settle()
-    assert await house.states() == ["delivered"]
-
-
-async def test_a_corrected_webhook_is_tried_at_once(house: House):
-    house.script = lambda *_: _status(404)
-    await house.tell(events_of_call(types=("call.completed",)))
-    await house.settle()
-    await house.pass_time(3600, step=10)
-    house.script = lambda *_: DELIVERED
-    await house.save(webhook(url="https://crm.example/right"))
-    await house.worker.refresh()
-    await house.settle()
-    assert await house.states() == ["delivered"]
 
 
 # Our own faults

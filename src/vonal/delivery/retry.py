@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from vonal.domain.delivery import Outcome, State
+from vonal.domain.delivery import EVENTS_OWN_FAULT, Outcome, State
 
 LIVE_STEPS_S = (1, 2, 5, 10, 20)
 RECORD_STEPS_S = (5, 30, 120, 600, 1800, 3600, 7200, 18_000, 36_000, 43_200, 43_200, 43_200, 43_200)  # up to 72 h
@@ -12,7 +12,6 @@ GIVE_UP_MS = 72 * 3600 * 1000
 LONGEST_RETRY_AFTER_S = 3600
 SPREAD = 0.1  # jitter: up to so much later, never earlier
 OWN_FAULT_MS = 30_000
-EVENTS_OWN_FAULT = (400, 413, 415, 422)
 GONE = 410
 
 # A webhook that is down is asked by one request at a time, this long after each failure: the first failure may be of

@@ -110,15 +110,15 @@ class Worker:
     async def refresh(self) -> None:
         """To be called when the directory has changed: webhooks may be new, removed, corrected or enabled again."""
         now = self._clock()
-        dropped = await self._db.write(partial(lanes.any_tenant_close_orphans, now=now))
+        for tenant_id, webhook_id in await self._db.read(lanes.any_tenant_orphans):
+            dropped = await self._db.write(partial(lanes.drop_all, tenant_id, webhook_id=webhook_id, now=now))
+            log.info("delivery.orphans_dropped", tenant=tenant_id, webhook=webhook_id, count=dropped)
         enabled = await self._db.write(partial(lanes.any_tenant_enable_changed, now=now))
         digests = await self._db.read(lanes.any_tenant_digests)
         changed = {key for key, was in self._digests.items() if digests.get(key, was) != was}
         for tenant_id, webhook_id in changed:
             await self._db.write(partial(lanes.make_due, tenant_id, webhook_id=webhook_id, now=now))
         self._digests = digests
-        if dropped:
-            log.info("delivery.orphans_dropped", count=dropped)
         for tenant_id, webhook_id in enabled:
             log.info("webhook.enabled_again", tenant=tenant_id, webhook=webhook_id)
         for key, lane in self._lanes.items():

@@ -7,6 +7,7 @@ from msgspec import Struct
 from vonal.domain.errors import Fault
 from vonal.domain.events import CallEvent
 
+EVENTS_OWN_FAULT = (400, 413, 415, 422)  # statuses that tell of one delivery, not of the webhook
 State = Literal["open", "delivered", "parked", "dropped", "disabled"]
 
 

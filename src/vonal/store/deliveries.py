@@ -212,7 +212,9 @@ def _page(
     query = query.where(*_conditions(wanted))
     if after is not None:
         query = query.where(table.c.position < _read_cursor(after))
-    rows = tx.execute(query.order_by(table.c.position.desc()).limit(limit + 1)).all()
+    # A call has few deliveries: the sum with nothing keeps SQLite from walking through the whole log for them.
+    order = table.c.position if wanted.call is None else table.c.position + 0
+    rows = tx.execute(query.order_by(order.desc()).limit(limit + 1)).all()
     cursor = str(rows[limit - 1].position) if len(rows) > limit else None
     return _shown(tx, rows[:limit]), cursor
 

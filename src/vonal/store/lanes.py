@@ -9,6 +9,7 @@ from sqlalchemy import (
     Connection,
     Executable,
     Row,
+    Select,
     and_,
     bindparam,
     case,
@@ -20,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from vonal.domain.delivery import LaneState, Owed, Settled
+from vonal.domain.delivery import EVENTS_OWN_FAULT, LaneState, Owed, Settled
 from vonal.store import events as event_store
 from vonal.store.deliveries import NUMBER_OF, SWITCHED_OFF, TOO_LATE
 from vonal.store.sql import upsert
@@ -29,10 +30,36 @@ from vonal.store.tables import delivery as table
 
 REMOVED = "the webhook was removed"
 GIVEN_UP = "the webhook has been down for too long"
-EVENTS_OWN_FAULT = (400, 413, 415, 422)  # told of this delivery, not of the webhook
 
 # A literal, not a parameter: only then do both databases use the partial indexes.
 _is_open: ColumnElement[bool] = table.c.state == literal_column("0")
+
+
+def _heads(*which: ColumnElement[bool]) -> Select[Any]:
+    before = table.alias("before")
+    blocked = exists().where(
+        before.c.tenant_id == table.c.tenant_id,
+        before.c.call_id == table.c.call_id,
+        before.c.webhook_id == table.c.webhook_id,
+        before.c.position < table.c.position,
+        before.c.state == literal_column("0"),
+    )
+    due = select(table).where(_is_open, table.c.due_at <= bindparam("now"), ~blocked, *which)
+    return due.order_by(table.c.due_at, table.c.position).limit(bindparam("most"))
+
+
+# Of a long backlog of records, live events are found by their own index: the empty text keeps SQLite from walking
+# through the whole lane for them.
+_live_heads = _heads(
+    table.c.expires_at > bindparam("now"),
+    table.c.tenant_id.concat("") == bindparam("tenant"),
+    table.c.webhook_id.concat("") == bindparam("webhook"),
+)
+_record_heads = _heads(
+    table.c.expires_at.is_(None),
+    table.c.tenant_id == bindparam("tenant"),
+    table.c.webhook_id == bindparam("webhook"),
+)
 
 
 def waiting(
@@ -48,18 +75,10 @@ def waiting(
     if (tx.execute(select(func.count()).select_from(counted)).scalar() or 0) <= limit:
         rows = tx.execute(select(table).where(mine).order_by(table.c.position)).all()
         return _with_events(tenant_id, tx, rows), True
-    before = table.alias("before")
-    blocked = exists().where(
-        before.c.tenant_id == table.c.tenant_id,
-        before.c.call_id == table.c.call_id,
-        before.c.webhook_id == table.c.webhook_id,
-        before.c.position < table.c.position,
-        before.c.state == literal_column("0"),
-    )
-    first = select(table).where(mine, table.c.due_at <= now, ~blocked).order_by(table.c.due_at, table.c.position)
-    rows = tx.execute(first.where(table.c.expires_at.is_not(None)).limit(limit)).all()
+    rows = tx.execute(_live_heads, {"tenant": tenant_id, "webhook": webhook_id, "now": now, "most": limit}).all()
     if not live_only and len(rows) < limit:
-        rows = [*rows, *tx.execute(first.where(table.c.expires_at.is_(None)).limit(limit - len(rows)))]
+        asked = {"tenant": tenant_id, "webhook": webhook_id, "now": now, "most": limit - len(rows)}
+        rows = [*rows, *tx.execute(_record_heads, asked)]
     return _with_events(tenant_id, tx, rows), False
 
 
@@ -111,11 +130,19 @@ def any_tenant_expire(tx: Connection, *, now: int) -> int:
     return tx.execute(late.values(state=DROPPED, done_at=now, last_error=TOO_LATE)).rowcount
 
 
-def any_tenant_close_orphans(tx: Connection, *, now: int) -> int:
-    """Drops what is owed to webhooks that are no more; how many deliveries they were."""
-    known = exists().where(webhook.c.tenant_id == table.c.tenant_id, webhook.c.id == table.c.webhook_id)
-    orphaned = update(table).where(table.c.state.in_([OPEN, DISABLED]), ~known)
-    return tx.execute(orphaned.values(state=DROPPED, done_at=now, last_error=REMOVED)).rowcount
+def any_tenant_orphans(tx: Connection) -> set[tuple[str, str]]:
+    """(tenant, webhook) of all that something is owed to and that are no more."""
+    owed = select(table.c.tenant_id, table.c.webhook_id).where(_is_open).distinct()
+    held = select(lane.c.tenant_id, lane.c.webhook_id).where(lane.c.disabled_at.is_not(None))
+    known = select(webhook.c.tenant_id, webhook.c.id)
+    return (_pairs(tx, owed) | _pairs(tx, held)) - _pairs(tx, known)
+
+
+def drop_all(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> int:
+    """Drops what is owed to a webhook that is no more; how many deliveries they were."""
+    tx.execute(lane.delete().where(*_of(lane, tenant_id, webhook_id)))
+    owed = update(table).where(*_of(table, tenant_id, webhook_id), table.c.state.in_([OPEN, DISABLED]))
+    return tx.execute(owed.values(state=DROPPED, done_at=now, last_error=REMOVED)).rowcount
 
 
 def any_tenant_enable_changed(tx: Connection, *, now: int) -> list[tuple[str, str]]:
@@ -140,6 +167,10 @@ def make_due(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> No
     """What a webhook is owed is due now, whatever put it off."""
     put_off = update(table).where(*_of(table, tenant_id, webhook_id), _is_open, table.c.due_at > now)
     tx.execute(put_off.values(due_at=now))
+
+
+def _pairs(tx: Connection, query: Select[Any]) -> set[tuple[str, str]]:
+    return {(row[0], row[1]) for row in tx.execute(query)}
 
 
 def _with_events(tenant_id: str, tx: Connection, rows: Sequence[Row[Any]]) -> list[Owed]:

@@ -34,6 +34,7 @@ _ERRORS: dict[int, tuple[str, Fault]] = {
     pycurl.E_URL_MALFORMAT: ("url_invalid", "theirs"),
     pycurl.E_UNSUPPORTED_PROTOCOL: ("url_invalid", "theirs"),
 }
+_BAD_ANSWER: tuple[str, Fault] = ("bad_answer", "theirs")
 _SAYING_MORE = {"name_not_found", "not_connected", "tls_failed", "tls_not_trusted"}  # curl's words name no URL
 
 
@@ -128,9 +129,9 @@ class _Attempt:
             reason = "plain http is" if self._plain else "this address is"
             return "address_refused", "theirs", f"{reason} not allowed for webhooks (VONAL_WEBHOOK_ALLOW)"
         code, words = failure.args if failure is not None else (0, "")
+        error, fault = _ERRORS.get(code, _BAD_ANSWER)
         if code == pycurl.E_UNSUPPORTED_PROTOCOL and self._request.url.startswith("http"):
-            code = pycurl.E_WEIRD_SERVER_REPLY  # libcurl's word for an answer that is no HTTP at all
-        error, fault = _ERRORS.get(code, ("bad_answer", "theirs"))
+            error, fault = _BAD_ANSWER  # libcurl takes an answer without a head for HTTP/0.9
         return error, fault, str(words) if error in _SAYING_MORE else ""
 
     def _clean(self, text: str) -> str:

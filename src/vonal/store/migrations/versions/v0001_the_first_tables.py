@@ -11,8 +11,12 @@ def upgrade() -> None:
     """Makes the tables, and the row that counts the directory's changes."""
     _service()
     _directory()
+    _credentials()
     _calls()
+    _events()
+    _recordings()
     _deliveries()
+    _lanes_and_attempts()
 
 
 def _service() -> None:
@@ -70,6 +74,9 @@ def _directory() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name="fk_webhook_tenant", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("tenant_id", "id", name="pk_webhook"),
     )
+
+
+def _credentials() -> None:
     op.create_table(
         "api_user",
         sa.Column("tenant_id", sa.String(length=32), nullable=False),
@@ -120,6 +127,9 @@ def _calls() -> None:
         sqlite_where=sa.text("state <> 'completed'"),
         postgresql_where=sa.text("state <> 'completed'"),
     )
+
+
+def _events() -> None:
     op.create_table(
         "event",
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -153,6 +163,9 @@ def _calls() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "key", name="pk_idempotency"),
     )
     op.create_index("ix_idempotency_created_at", "idempotency", ["created_at"], unique=False)
+
+
+def _recordings() -> None:
     op.create_table(
         "recording",
         sa.Column("id", sa.String(length=160), nullable=False),
@@ -218,6 +231,9 @@ def _deliveries() -> None:
         postgresql_where=sa.text("state = 0 AND expires_at IS NOT NULL"),
     )
     op.create_index("ix_delivery_log", "delivery", ["tenant_id", "position"], unique=False)
+
+
+def _lanes_and_attempts() -> None:
     op.create_table(
         "lane",
         sa.Column("tenant_id", sa.String(length=32), nullable=False),

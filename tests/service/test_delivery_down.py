@@ -1,0 +1,176 @@
+"""A webhook that is down, disabled, removed, switched off or corrected: what waits for it, and what others notice."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from delivery_house import DELIVERED, DOWN, House, status, webhook
+from sample_calls import events_of_call
+from vonal.store import lanes
+from vonal.store.database import Database
+from vonal.store.sql import from_ms
+
+
+@pytest.fixture
+async def house(database: Database) -> AsyncIterator[House]:
+    opened = House(database)
+    await opened.save(webhook())
+    await opened.worker.refresh()
+    yield opened
+    await opened.worker.stop(0)
+
+
+async def test_a_webhook_that_is_down_is_asked_by_one_request_at_a_time(house: House):
+    house.script = lambda *_: DOWN
+    for _ in range(50):
+        await house.tell(events_of_call(types=("call.completed",)))
+    await house.settle()
+    before = len(house.sent)
+    assert before <= 10
+    await house.pass_time(300)
+    assert len(house.sent) - before <= 10
+
+
+async def test_everything_arrives_soon_after_a_webhook_is_back(house: House):
+    house.script = lambda *_: DOWN
+    for _ in range(200):
+        await house.tell(events_of_call(types=("call.completed",)))
+    await house.settle()
+    await house.pass_time(3600, step=30)
+    house.script = lambda *_: DELIVERED
+    await house.pass_time(65)
+    assert await house.states() == ["delivered"] * 200
+
+
+async def test_live_events_are_not_lost_because_a_webhook_was_down_before(house: House):
+    house.script = lambda *_: DOWN
+    await house.tell(events_of_call(types=("call.completed",)))
+    await house.settle()
+    await house.pass_time(3600, step=10)
+    house.script = lambda *_: DELIVERED
+    await house.tell(events_of_call(at=from_ms(house.now), types=("call.incoming",)))
+    await house.pass_time(21)
+    assert sorted(house.sent_to("log")[-2:]) == ["call.completed", "call.incoming"]
+    assert await house.states() == ["delivered"] * 2
+
+
+async def test_a_backlog_is_sent_in_the_order_of_each_call(house: House):
+    calls = [events_of_call(types=("call.incoming", "call.ended", "call.completed")) for _ in range(60)]
+    for told in zip(*calls, strict=True):
+        await house.tell(told, push=False)
+    await house.settle()
+    for told in calls:
+        assert [one.event.id for one in house.sent if one.event.call_id == told[0].call_id] == [one.id for one in told]
+
+
+async def test_retry_after_makes_everything_of_the_webhook_wait(house: House):
+    house.script = lambda *_: status(429, retry_after_s=120)
+    for _ in range(3):
+        await house.tell(events_of_call(types=("call.completed",)))
+    await house.settle()
+    before = len(house.sent)
+    await house.pass_time(115)
+    assert len(house.sent) == before
+    await house.pass_time(10)
+    assert len(house.sent) == before + 1
+
+
+async def test_records_are_given_up_when_a_webhook_was_down_for_72_hours(house: House):
+    house.script = lambda *_: DOWN
+    for _ in range(80):
+        await house.tell(events_of_call(types=("call.completed",)), push=False)
+    await house.settle()
+    await house.pass_time(74 * 3600, step=3600)
+    assert set(await house.states()) == {"parked"}
+
+
+async def test_410_disables_the_webhook_until_it_is_changed(house: House):
+    house.script = lambda *_: status(410)
+    await house.tell(events_of_call())
+    await house.settle()
+    assert house.sent_to("log") == ["call.incoming"]
+    await house.tell(events_of_call(types=("call.incoming", "call.completed")))
+    await house.pass_time(600, step=10)
+    assert len(house.sent) == 1
+    assert await house.states() == ["disabled", "dropped", "dropped", "dropped", "disabled", "dropped", "disabled"]
+    house.script = lambda *_: DELIVERED
+    await house.worker.refresh()
+    await house.settle()
+    assert len(house.sent) == 1
+    await house.save(webhook(url="https://crm.example/new"))
+    await house.worker.refresh()
+    await house.settle()
+    assert house.sent_to("log")[1:] == ["call.completed"] * 2
+
+
+async def test_a_restart_does_not_forget_that_a_webhook_is_disabled(house: House):
+    house.script = lambda *_: status(410)
+    await house.tell(events_of_call(types=("call.completed",)))
+    await house.settle()
+    await house.restart()
+    await house.tell(events_of_call(types=("call.completed",)))
+    await house.settle()
+    assert len(house.sent) == 1
+
+
+async def test_what_is_owed_to_a_removed_webhook_is_dropped_with_the_reason(house: House):
+    house.script = lambda *_: DOWN
+    await house.tell(events_of_call(types=("call.completed",)))
+    await house.settle()
+    await house.save(webhook("another"))
+    await house.worker.refresh()
+    await house.settle()
+    [one] = await house.log()
+    assert (one.state, one.last_error) == ("dropped", "the webhook was removed")
+
+
+async def test_what_is_owed_to_a_webhook_that_is_switched_off_waits(house: House):
+    await house.tell(events_of_call(types=("call.completed",)), push=False)
+    await house.save(webhook(enabled=False))
+    await house.pass_time(120, step=10)
+    assert house.sent == []
+    await house.save(webhook())
+    await house.worker.refresh()
+    await house.settle()
+    assert await house.states() == ["delivered"]
+
+
+async def test_a_corrected_webhook_is_tried_at_once(house: House):
+    house.script = lambda *_: status(404)
+    await house.tell(events_of_call(types=("call.completed",)))
+    await house.settle()
+    await house.pass_time(3600, step=10)
+    house.script = lambda *_: DELIVERED
+    await house.save(webhook(url="https://crm.example/right"))
+    await house.worker.refresh()
+    await house.settle()
+    assert await house.states() == ["delivered"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_long_backlog_is_never_walked_through(house: House):
+    asked: list[tuple[str, Any]] = []
+    event.listen(house.db.engine, "before_cursor_execute", lambda *it: asked.append((it[2], it[3])))
+    for look in (
+        lanes.any_tenant_has_late,
+        lanes.any_tenant_due_lanes,
+        partial(lanes.waiting, "acme", webhook_id="log", limit=0),
+    ):
+        await house.db.read(partial(look, now=house.now))
+    for statement, parameters in asked.copy():
+        plan = await house.db.read(partial(_plan, statement=statement, parameters=parameters))
+        for line in plan:
+            assert not line.startswith("SCAN delivery"), (statement, line)
+            assert (
+                not line.startswith("SEARCH delivery")
+                or "due_at<" in line
+                or "expires_at" in line
+                or "LIMIT" in statement
+            )
+
+
+def _plan(tx: Connection, *, statement: str, parameters: Any) -> list[str]:
+    return [row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
