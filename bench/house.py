@@ -1,4 +1,4 @@
-"""What is measured: a `vonal serve` with its Asterisk, a bare Asterisk with the floor on it, and the CRM; each a process."""
+"""What is measured: a `vonal serve` with its Asterisk, a bare Asterisk with the floor on it, and the CRM."""
 
 import asyncio
 import os

@@ -14,7 +14,7 @@ from typing import Any
 ANSWER_AFTER = 0.5
 TALK = 1.0
 HEADERS = re.compile(rb"^([A-Za-z-]+)\s*:\s*(.*?)\r?$", re.MULTILINE)
-SOUND = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
+SOUND = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n"
 
 
 def caller(call: int) -> str:
@@ -105,7 +105,7 @@ class Carrier(asyncio.DatagramProtocol):
 
 
 async def calls(number: str, *, first: int, count: int, rate: float, carrier: Carrier) -> Sent:
-    """Sends `count` calls at `rate` per second, whatever becomes of them; returns when all have ended, or after 20 s."""
+    """Sends `count` calls at `rate` per second, whatever becomes of them; waits up to 20 s for their ends."""
     loop = asyncio.get_running_loop()
     carrier.sent = Sent()
     begin = loop.time()

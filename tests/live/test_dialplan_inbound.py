@@ -34,9 +34,13 @@ async def test_an_unknown_number_is_not_found(outside: Simulator, number: str):
     assert caller.sip_code == 404
 
 
-async def test_a_registered_trunk_is_called_at_its_line(outside: Simulator, farm: Farm):
-    while "Registered" not in (await farm.pbx.command("pjsip show registrations") or ""):
+async def _registered(farm: Farm, trunk: str) -> None:
+    while " Registered" not in (await farm.pbx.command(f"pjsip show registration {trunk}") or ""):
         await asyncio.sleep(0.05)
+
+
+async def test_a_registered_trunk_is_called_at_its_line(outside: Simulator, farm: Farm):
+    await soon(_registered(farm, "trunk-member"))
     caller = await outside.carrier("member").call_in("+431234567")
     await soon(caller.answered.wait())
 

@@ -70,10 +70,10 @@ def waiting(
     All of it, in order, when it is at most `limit` deliveries. Else up to `limit` that may be sent now: due, and first
     of what is open of their call; live events before records.
     """
-    mine = and_(table.c.tenant_id == tenant_id, table.c.webhook_id == webhook_id, _is_open)
+    mine = and_(*_open_of(tenant_id, webhook_id))
     counted = select(literal_column("1")).select_from(table).where(mine).limit(limit + 1).subquery()
     if (tx.execute(select(func.count()).select_from(counted)).scalar() or 0) <= limit:
-        rows = tx.execute(select(table).where(mine).order_by(table.c.position)).all()
+        rows = sorted(tx.execute(select(table).where(mine)), key=lambda row: row.position)
         return _with_events(tenant_id, tx, rows), True
     rows = tx.execute(_live_heads, {"tenant": tenant_id, "webhook": webhook_id, "now": now, "most": limit}).all()
     if not live_only and len(rows) < limit:
@@ -259,9 +259,7 @@ def _disable(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> No
         "disabled_digest": _digest(data.scalar() or ""),
     }
     upsert(tx, lane, [row], key=["tenant_id", "webhook_id"])
-    held = (
-        update(table).where(*_of(table, tenant_id, webhook_id), _is_open).values(done_at=now, last_error=SWITCHED_OFF)
-    )
+    held = update(table).where(*_open_of(tenant_id, webhook_id)).values(done_at=now, last_error=SWITCHED_OFF)
     tx.execute(held.where(table.c.expires_at.is_not(None)).values(state=DROPPED))
     tx.execute(held.where(table.c.expires_at.is_(None)).values(state=DISABLED))
 
@@ -273,8 +271,13 @@ def _revive(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> Non
 
 
 def _give_up(tenant_id: str, tx: Connection, webhook_id: str, *, before: int, now: int) -> None:
-    old = update(table).where(*_of(table, tenant_id, webhook_id), _is_open, table.c.created_at <= before)
+    old = update(table).where(*_open_of(tenant_id, webhook_id), table.c.created_at <= before)
     tx.execute(old.values(state=PARKED, done_at=now, last_error=GIVEN_UP))
+
+
+def _open_of(tenant_id: str, webhook_id: str) -> tuple[ColumnElement[bool], ...]:
+    # The last one is always so; by it SQLite prefers the index of what is open to those of all that ever was.
+    return (*_of(table, tenant_id, webhook_id), _is_open, table.c.due_at >= 0)
 
 
 def _of(which: Any, tenant_id: str, webhook_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
