@@ -148,7 +148,10 @@ def test_a_second_install_waits_for_the_first_and_finds_its_engine(mirror: Path,
         if progress.stage == "waiting":
             holder.stdin.close()
 
-    script = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(); sys.stdin.read()"
+    script = (
+        "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); "
+        "print(flush=True); sys.stdin.read()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script, folder / "lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:

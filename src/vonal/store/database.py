@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -32,8 +33,8 @@ class Database:
     """
 
     def __init__(self, url: str, *, owner: bool = False) -> None:
-        self.engine = _engine(url)
-        self._writing = self.engine.execution_options(vonal_owner=owner, vonal_writes=True)
+        self.engine = _engine(url, owner=owner)
+        self._writing = self.engine.execution_options(vonal_writes=True)
         self._waiting: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
@@ -105,30 +106,23 @@ def _run(work: Work[Any], connection: Connection, *, alone: bool) -> tuple[Any, 
         return None, fault
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, *, owner: bool) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_size=READERS + 1, pool_pre_ping=True)
     engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, checkpoint=1000 if owner else 0))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    options = connection.get_execution_options()
-    if options.get("vonal_owner"):
-        connection.exec_driver_sql("PRAGMA wal_autocheckpoint=1000")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("vonal_writes") else "BEGIN")
+    writes = connection.get_execution_options().get("vonal_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, checkpoint: int) -> None:
     # The driver's own BEGIN comes too late for savepoints; _begin_sqlite sends it.
     connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "temp_store=MEMORY",
-        "wal_autocheckpoint=0",
-    ):
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+    for pragma in (*pragmas, f"wal_autocheckpoint={checkpoint}"):
         connection.execute(f"PRAGMA {pragma}")

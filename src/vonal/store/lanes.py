@@ -36,15 +36,16 @@ _is_open: ColumnElement[bool] = table.c.state == literal_column("0")
 
 
 def _heads(*which: ColumnElement[bool]) -> Select[Any]:
-    before = table.alias("before")
-    blocked = exists().where(
-        before.c.tenant_id == table.c.tenant_id,
-        before.c.call_id == table.c.call_id,
-        before.c.webhook_id == table.c.webhook_id,
-        before.c.position < table.c.position,
-        before.c.state == literal_column("0"),
+    # A scalar, not NOT EXISTS, which PostgreSQL would rather work out for the whole backlog than for the few wanted.
+    same = table.alias("same")
+    first_of_call = select(func.min(same.c.position)).where(
+        same.c.tenant_id == table.c.tenant_id,
+        same.c.call_id == table.c.call_id,
+        same.c.webhook_id == table.c.webhook_id,
+        same.c.state == literal_column("0"),
     )
-    due = select(table).where(_is_open, table.c.due_at <= bindparam("now"), ~blocked, *which)
+    is_first = table.c.position == func.coalesce(first_of_call.scalar_subquery(), table.c.position)
+    due = select(table).where(_is_open, table.c.due_at <= bindparam("now"), is_first, *which)
     return due.order_by(table.c.due_at, table.c.position).limit(bindparam("most"))
 
 
@@ -73,8 +74,8 @@ def waiting(
     mine = and_(*_open_of(tenant_id, webhook_id))
     counted = select(literal_column("1")).select_from(table).where(mine).limit(limit + 1).subquery()
     if (tx.execute(select(func.count()).select_from(counted)).scalar() or 0) <= limit:
-        rows = sorted(tx.execute(select(table).where(mine)), key=lambda row: row.position)
-        return _with_events(tenant_id, tx, rows), True
+        everything = sorted(tx.execute(select(table).where(mine)), key=lambda row: row.position)
+        return _with_events(tenant_id, tx, everything), True
     rows = tx.execute(_live_heads, {"tenant": tenant_id, "webhook": webhook_id, "now": now, "most": limit}).all()
     if not live_only and len(rows) < limit:
         asked = {"tenant": tenant_id, "webhook": webhook_id, "now": now, "most": limit - len(rows)}

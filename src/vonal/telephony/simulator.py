@@ -158,9 +158,9 @@ class Simulator:
             appArgs="out",
             channelId=call.id,
         )
-        await call.back.get()  # until it has entered Stasis, Asterisk answers 409
-        await self.ari("POST", f"channels/{call.id}/dial", timeout="3600")
         async with asyncio.timeout(PLACED_SECONDS):
+            await call.back.get()  # until it has entered Stasis, Asterisk answers 409
+            await self.ari("POST", f"channels/{call.id}/dial", timeout="3600")
             await call.placed.wait()
         return call
 
