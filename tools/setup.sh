@@ -66,6 +66,7 @@ need tzdata test -e /usr/share/zoneinfo/Europe/Budapest
 if [ "$kind" = test ]; then
     need postgresql postgresql
     need chromium command -v chromium
+    need libatomic1 "$python" -c 'import ctypes; ctypes.CDLL("libatomic.so.1")' # what drives the browser is linked to it
     need curl command -v curl
     need nodejs command -v node
     need php-cli command -v php

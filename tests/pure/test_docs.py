@@ -47,6 +47,14 @@ def test_every_page_is_linked_from_another():
     assert [page for page in PAGES if page not in linked and page.name != "README.md"] == []
 
 
+def test_a_decision_says_where_it_lives():
+    for page in (ROOT / "docs" / "decisions").glob("0*.md"):
+        where = page.read_text().partition("**Where.**")[2]
+        places = re.findall(r"`([\w/.]+\.\w+)`", where)
+        assert places, page.name
+        assert [place for place in places if not (ROOT / "src" / "vonal" / place).exists()] == [], page.name
+
+
 def test_the_table_of_settings_is_what_the_program_says():
     wanted = [[f"`{name}`", f"`{default}`" if default else "", text] for name, default, text in Settings.describe()]
     page = REFERENCE / "settings.md"

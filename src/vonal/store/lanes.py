@@ -42,7 +42,7 @@ def _heads(*which: ColumnElement[bool]) -> Select[Any]:
         same.c.tenant_id == table.c.tenant_id,
         same.c.call_id == table.c.call_id,
         same.c.webhook_id == table.c.webhook_id,
-        same.c.state == literal_column("0"),
+        same.c.state + 0 == 0,  # the sum takes the index of what is open, which is not by call, out of the choice
     )
     is_first = table.c.position == func.coalesce(first_of_call.scalar_subquery(), table.c.position)
     due = select(table).where(_is_open, table.c.due_at <= bindparam("now"), is_first, *which)
