@@ -211,11 +211,16 @@ class Service:
         def heard(event: Event) -> None:
             if event["type"] in ("ChannelHold", "ChannelUnhold"):
                 held = event["type"] == "ChannelHold"
-                task = asyncio.create_task(self.ingest.hold(event["channel"]["id"], held=held))
+                task = asyncio.create_task(self._note_hold(event["channel"]["id"], held=held))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
 
         await self.pbx.ari.listen(heard, types=["ChannelHold", "ChannelUnhold"])
+
+    async def _note_hold(self, channel: str, *, held: bool) -> None:
+        now = datetime.now(UTC)
+        await self._read_up_to(self.pbx.journal.end())  # the facts that were written before it come first
+        await self.ingest.hold(channel, now, held=held)
 
     async def _follow_directory(self) -> None:
         while True:

@@ -162,11 +162,11 @@ async def test_hold_is_counted_while_two_talk(house: House) -> None:
     answered = next(index for index, row in enumerate(INBOUND) if row.event == "BRIDGE_EXIT")
     await house.take(INBOUND[:answered])
     agent = next(row.channel for row in INBOUND if "acme-101" in row.channel_name)
-    await house.ingest.hold(agent, held=True)
-    await house.ingest.hold(agent, held=False)
+    await house.ingest.hold(agent, INBOUND[answered].at, held=True)
+    await house.ingest.hold(agent, INBOUND[answered].at + timedelta(seconds=3), held=False)
     [call] = house.told[-1].calls.values()
     assert call.hold_from is None
-    assert call.hold_s >= 0
+    assert call.hold_s == 3
 
 
 def _call_id() -> str:

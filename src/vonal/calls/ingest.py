@@ -107,13 +107,12 @@ class Ingest:
 
         return await self._change(work)
 
-    async def hold(self, channel: str, *, held: bool) -> None:
+    async def hold(self, channel: str, now: datetime, *, held: bool) -> None:
         """Notes what only the ephemeral events tell: somebody was put on hold, or taken back."""
-        now = datetime.now(UTC)
 
         def work(tx: Connection, taken: Taken) -> None:
             open_ = self._calls(tx).values()
-            about = [one for one in open_ if any(leg.channel == channel and leg.bridge for leg in one.legs)]
+            about = [one for one in open_ if any(leg.channel == channel for leg in one.legs)]
             self._keep(tx, taken, [tracker.hold(one, now, held=held) for one in about], [])
 
         await self._change(work)
