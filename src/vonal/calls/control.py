@@ -1,6 +1,5 @@
 """Commands to a call that is under way: hang up, transfer."""
 
-import asyncio
 import re
 from collections.abc import Callable
 
@@ -35,7 +34,8 @@ class Control:
     async def hang_up(self, tenant_id: str, call_id: str) -> None:
         """Ends all that is up of a call. Raises CallNotFound, CallAlreadyEnded."""
         call = await self._live(tenant_id, call_id)
-        done = await asyncio.gather(*map(self._telephony.hang_up, _channels(call)))
+        # One after another: were a ringing phone ended before its caller, the call would count as not answered.
+        done = [await self._telephony.hang_up(channel) for channel in _channels(call)]
         if not any(done):  # over already, though the journal has not been read that far
             raise CallAlreadyEnded(_ENDED)
 
