@@ -113,7 +113,7 @@ class _Walk:
             case inspect.StrType():
                 self.text(data, wanted, path)
             case _:
-                raise NotImplementedError(f"{path}: {wanted}")
+                raise TypeError(f"{path}: {wanted}")
         return data
 
     def number(self, data: str, wanted: inspect.IntType, path: str) -> Any:
