@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sample_calls import answered_call
 from vonal.calls.folders import Folders
+from vonal.calls.reference import Keys, mint
 from vonal.domain.call import Call, Recording
-from vonal.domain.reference import Keys, mint
 from vonal.domain.sound import Format, Outcome
 from vonal.store import calls, recordings
 from vonal.store.database import Database

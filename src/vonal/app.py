@@ -22,6 +22,7 @@ from vonal.calls.originate import Originator
 from vonal.calls.people import People
 from vonal.calls.playback import Playback
 from vonal.calls.recordings import Recorder
+from vonal.calls.reference import Keys, mint
 from vonal.calls.retention import Retention
 from vonal.calls.tracker import is_urgent
 from vonal.calls.waiting import Waiters
@@ -32,7 +33,6 @@ from vonal.directory.credentials import Authenticator
 from vonal.domain.directory import Directory, Tenant
 from vonal.domain.errors import TelephonyUnavailable, VonalError
 from vonal.domain.journal import Position
-from vonal.domain.reference import Keys, mint
 from vonal.store import directory as directories
 from vonal.store import idempotency
 from vonal.store import settings as notes

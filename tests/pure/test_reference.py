@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vonal.calls.reference import Keys, decode, mint
 from vonal.domain.errors import RecordingIdUndecodable
-from vonal.domain.reference import Keys, decode, mint
 
 OLD, NEW = b"the first secret of all", b"the second secret"
 KEYS = Keys.of([OLD])

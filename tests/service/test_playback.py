@@ -13,6 +13,7 @@ from tones import dominant_tone, hear, stereo
 from vonal.calls.converter import ConversionFailed
 from vonal.calls.playback import Playback
 from vonal.calls.recordings import Recorder
+from vonal.calls.reference import mint
 from vonal.domain.errors import (
     InvalidRequest,
     RecordingDeleted,
@@ -20,7 +21,6 @@ from vonal.domain.errors import (
     RecordingNotFound,
     RecordingNotReady,
 )
-from vonal.domain.reference import mint
 from vonal.domain.sound import FORMATS, MEDIA_TYPES
 from vonal.store.database import Database
 

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 
 from vonal.calls.converter import Converter
 from vonal.calls.folders import Folders
+from vonal.calls.reference import Keys, decode
 from vonal.calls.sound import Job
 from vonal.domain.call import Call
 from vonal.domain.errors import InvalidRequest, RecordingDeleted, RecordingNotFound, RecordingNotReady
-from vonal.domain.reference import Keys, decode
 from vonal.domain.sound import FORMATS, MEDIA_TYPES, Format, download_name
 from vonal.store import calls, recordings
 from vonal.store.database import Database
