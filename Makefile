@@ -36,9 +36,10 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)
 
 lock: ## requirements*.txt from pyproject.toml; versions stay where they are
-	@tools/setup.sh lint
+	@test -x $(BIN)/uv || tools/setup.sh lint
 	$(LOCK) --extra build --output-file requirements.txt
-	$(LOCK) --all-extras --constraint requirements.txt --output-file requirements-dev.txt
+	$(LOCK) --extra build --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(LOCK) --extra build --extra dev --extra bench --constraint requirements-dev.txt --output-file requirements-bench.txt
 
 upgrade: ## the same, with the newest versions
 	@$(MAKE) --no-print-directory lock UPGRADE=--upgrade

@@ -36,6 +36,9 @@ class Settings:
     engine_dir: Path = _setting(Path("~/.cache/vonal/engine"), "where the embedded Asterisk is kept")
     ari_port: int = _setting(18088, "Asterisk's control port, on loopback only")
     webhook_allow: tuple[IPNetwork, ...] = _setting((), "private networks that webhooks may reach, also over http")
+    event_days: int = _setting(90, "days that call events and manifests' details are kept")
+    mail_url: str = _setting("", "smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…; no mail is sent when empty")
+    mail_from: str = _setting("", "sender of mails, such as vonal@example.com")
     secret_key: str = _setting("", "protects opaque ids; made in the data folder when empty")
     log: str = _setting("text", "`text` or `json`")
 
@@ -102,12 +105,14 @@ def _read(name: str, text: str, folder: Path) -> Any:
         "ari_port": _port,
         "webhook_allow": _networks,
         "database_url": _database_url,
+        "event_days": _days,
+        "mail_url": _mail_url,
         "log": _one_of("text", "json"),
     }
     try:
         return readers.get(name, str)(text)
     except ValueError as fault:
-        shown = "…" if name in {"secret_key", "database_url"} else repr(text)
+        shown = "…" if name in {"secret_key", "database_url", "mail_url"} else repr(text)
         raise SettingsError(f"VONAL_{name.upper()}={shown}: {fault}") from fault
 
 
@@ -138,6 +143,18 @@ def _networks(text: str) -> tuple[IPNetwork, ...]:
 def _database_url(text: str) -> str:
     if not text.startswith(("postgresql://", "sqlite:///")):
         raise ValueError("expected postgresql://USER:PASSWORD@HOST/NAME, or nothing for SQLite in the data folder")
+    return text
+
+
+def _days(text: str) -> int:
+    if not text.isdigit() or not 30 <= int(text) <= 36_500:  # noqa: PLR2004 - a record is replayable for 30 days
+        raise ValueError("expected a number of days from 30 on")
+    return int(text)
+
+
+def _mail_url(text: str) -> str:
+    if not text.startswith(("smtp://", "smtps://")):
+        raise ValueError("expected smtp://USER:PASSWORD@HOST:PORT or smtps://USER:PASSWORD@HOST:PORT")
     return text
 
 

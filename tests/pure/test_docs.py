@@ -159,7 +159,8 @@ def test_every_dependency_is_locked_with_its_hashes():
     extras = project["optional-dependencies"]
     wanted = {
         "requirements.txt": project["dependencies"] + extras["build"],
-        "requirements-dev.txt": sum(extras.values(), project["dependencies"]),
+        "requirements-dev.txt": project["dependencies"] + extras["build"] + extras["dev"],
+        "requirements-bench.txt": sum(extras.values(), project["dependencies"]),
     }
     for name, dependencies in wanted.items():
         text = (ROOT / name).read_text()

@@ -23,7 +23,7 @@ from vonal.store.directory import KINDS, PLURALS, Kind, PartId, Parts, directory
 
 Action = Literal["add", "change", "remove"]
 _LISTS: tuple[Kind, ...] = ("extension", "number", "webhook")
-_FIELDS = ("name", "language", "timezone", "outbound", "recording")
+_FIELDS = ("name", "language", "timezone", "outbound", "recording", "notify")
 _TENANT_KEY = re.compile(r"tenants\[(\d+)\]\.([a-z_]+)")
 
 

@@ -56,10 +56,17 @@ class _Walk:
                 return self.dictionary(data, wanted, path)
             case inspect.ListType():
                 return self.list(data, wanted, path)
-            case inspect.NoneType():
-                return None
+            case inspect.Metadata():
+                return self.lines(data, wanted.type, path)
             case _:
-                return self.scalar(data, wanted, path)
+                return None if isinstance(wanted, inspect.NoneType) else self.scalar(data, wanted, path)
+
+    def lines(self, data: Any, wanted: inspect.Type, path: str) -> Any:
+        """Text of several lines, such as a PEM file's."""
+        kept = data.replace("\r\n", "\n") if isinstance(data, str) else data
+        checked = kept.replace("\n", " ") if isinstance(kept, str) else kept
+        self.scalar(checked, wanted, path)
+        return kept
 
     def mapping(self, data: Any, wanted: inspect.StructType, path: str) -> Any:
         if not isinstance(data, dict):

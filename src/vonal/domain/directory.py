@@ -14,6 +14,8 @@ WebhookId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 ExtensionNumber = Annotated[str, Meta(pattern=r"^[0-9]{2,6}$")]
 Name = Annotated[str, Meta(max_length=128)]
 Secret = Annotated[str, Meta(min_length=4, max_length=256)]
+Pem = Annotated[str, Meta(min_length=32, max_length=65_536, extra={"lines": True})]
+Mask = Literal["last4", "hash", "hide"]
 Scope = Literal["call", "recording", "read"]
 SCOPES: tuple[Scope, ...] = ("call", "recording", "read")
 
@@ -112,8 +114,19 @@ class Security(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hmac: HmacSigning | None = None
 
 
+class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Beyond ordinary https, all PEM: the authorities to trust (`ca`), our own `certificate` and its `key`."""
+
+    ca: Pem | None = None
+    certificate: Pem | None = None
+    key: Pem | None = None
+
+
 class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a tenant wants its call events sent, and how."""
+    """Where a tenant wants its call events sent, and how.
+
+    `mask`: path in the call's data → how its value is hidden; `dialect`: another system's format in place of ours.
+    """
 
     id: WebhookId
     url: Annotated[str, Meta(max_length=2048)]
@@ -127,11 +140,17 @@ class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     recording: Literal["none", "reference", "inline"] = "reference"
     timeout: Annotated[int, Meta(ge=1, le=30)] = 10
     scope: WebhookScope = WebhookScope()
+    dialect: Literal["native", "sipgate", "zammad", "placetel"] = "native"
+    mask: dict[str, Mask] = {}
+    tls: Tls | None = None
     enabled: bool = True
 
 
 class Tenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A company on the service: everything in it is invisible to all others."""
+    """A company on the service: everything in it is invisible to all others.
+
+    `notify`: the mail addresses that are told when a webhook fails, and when it works again.
+    """
 
     id: TenantId
     name: Name = ""
@@ -142,6 +161,7 @@ class Tenant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     numbers: list[Number] = []
     outbound: Outbound | None = None
     recording: RecordingPolicy = RecordingPolicy()
+    notify: list[str] = []
     api_users: list[ApiUser] = []
     api_keys: list[ApiKey] = []
     webhooks: list[Webhook] = []

@@ -142,6 +142,14 @@ event = Table(
         sqlite_where=text("type = 'call.completed'"),
         postgresql_where=text("type = 'call.completed'"),
     ),
+    Index(  # a day's manifest
+        "ix_event_records",
+        "tenant_id",
+        "at",
+        "id",
+        sqlite_where=text("type = 'call.completed'"),
+        postgresql_where=text("type = 'call.completed'"),
+    ),
     UniqueConstraint("call_id", "sequence"),
 )
 
@@ -192,8 +200,48 @@ lane = Table(  # the sending queue of one webhook: the retry clock that all its 
     Column("webhook_id", String(64), primary_key=True),
     Column("fails", Integer, nullable=False, default=0),
     Column("next_at", BigInteger, nullable=False, default=0),
+    Column("failing_since", BigInteger),
     Column("disabled_at", BigInteger),
     Column("disabled_digest", String(64)),  # of the webhook as it was then: a changed one is tried again
+)
+
+shard = Table(  # a share of all lanes, leased to one delivery process; `epoch` counts the leases, and fences old ones
+    "shard",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("owner", String(64)),
+    Column("epoch", BigInteger, nullable=False, default=0),
+    Column("lease_until", BigInteger, nullable=False, default=0),
+)
+
+notice = Table(  # what a tenant's people are told: in the portal, and by mail
+    "notice",
+    metadata,
+    Column("position", Counter, primary_key=True, autoincrement=True),
+    Column("tenant_id", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("webhook_id", String(64)),
+    Column("detail", Text, nullable=False),
+    Column("mailed_at", BigInteger),
+    Index("ix_notice_tenant", "tenant_id", "position"),
+    Index(
+        "ix_notice_mail",
+        "position",
+        sqlite_where=text("mailed_at IS NULL"),
+        postgresql_where=text("mailed_at IS NULL"),
+    ),
+)
+
+manifest = Table(  # of days whose events are no longer kept
+    "manifest",
+    metadata,
+    Column("tenant_id", String(32), primary_key=True),
+    Column("date", String(10), primary_key=True),
+    Column("records", Integer, nullable=False),
+    Column("first_id", String(64)),
+    Column("last_id", String(64)),
+    Column("chain", String(64), nullable=False),
 )
 
 attempt = Table(
