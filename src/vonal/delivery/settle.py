@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from vonal.domain.delivery import Settled
-from vonal.store import lanes
+from vonal.store import settling
 from vonal.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ class Settler:
 
     async def _write(self, batch: list[Settled]) -> bool:
         try:
-            await self._db.write(partial(lanes.any_tenant_settle, results=batch))
+            await self._db.write(partial(settling.any_tenant_settle, results=batch))
         except Exception as fault:  # noqa: BLE001 - whatever it is, what was sent must be written some time
             log.error("delivery.not_written", waiting=len(self._waiting), error=repr(fault))  # noqa: TRY400
             return False

@@ -65,10 +65,11 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class LaneState(Struct, frozen=True, kw_only=True):
-    """A lane's retry clock: `fails` in a row, and when records may be tried again."""
+    """A lane's retry clock: `fails` in a row, since when, and when records may be tried again."""
 
     fails: int = 0
     next_at: int = 0
+    failing_since: int | None = None
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -76,7 +77,8 @@ class Settled(Struct, frozen=True, kw_only=True):
 
     `at` is when it was sent. Without an `outcome` no attempt is counted: the fault was ours, or `note` says why nothing
     was sent. `revived`: the webhook answers again after it was down, so what waits for it is due now.
-    `given_up_before`: records older than this are parked, the webhook has been down since.
+    `given_up_before`: records older than this are parked, the webhook has been down since. `notice`: what the tenant's
+    people are told.
     """
 
     owed: Owed
@@ -89,3 +91,4 @@ class Settled(Struct, frozen=True, kw_only=True):
     lane: LaneState | None = None
     revived: bool = False
     given_up_before: int | None = None
+    notice: Literal["webhook.down", "webhook.up", "webhook.disabled"] | None = None

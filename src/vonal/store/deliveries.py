@@ -5,16 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Executable, Row, Select, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
 
 from vonal.domain.call import new_id
 from vonal.domain.delivery import Owed, State
 from vonal.domain.directory import Webhook
 from vonal.domain.errors import DeliveryNotFound, Fault, InvalidRequest
 from vonal.domain.events import LIVE, LIVE_SECONDS, TEST, CallEvent, iso
+from vonal.store import sql
 from vonal.store.sql import from_ms, to_ms
-from vonal.store.tables import DELIVERED, DISABLED, DROPPED, OPEN, PARKED, attempt, lane, webhook
+from vonal.store.tables import DELIVERED, DISABLED, DROPPED, OPEN, PARKED, attempt, webhook
 from vonal.store.tables import delivery as table
 
 Matches = Callable[[Webhook, CallEvent], bool]
@@ -29,6 +29,7 @@ STATE_OF = {number: name for name, number in NUMBER_OF.items()}
 STATES: tuple[State, ...] = get_args(State)
 LONGEST_CURSOR = 18  # digits; fits into both databases' integers
 REPLAYABLE = timedelta(days=30)
+_DISABLED = "SELECT tenant_id, webhook_id FROM lane WHERE disabled_at IS NOT NULL"
 TOO_LATE = "worth nothing any more: the call has moved on"
 SWITCHED_OFF = "the webhook is disabled: it answered 410"
 
@@ -85,14 +86,19 @@ def enqueue(
     Owing the same again changes nothing and returns nothing. The caller stores the events in the same transaction, and
     hands what is returned to the delivery's worker after the commit.
     """
-    pairs = [(one, hook) for one in events for hook in webhooks if matches(hook, one)]
+    mine = [one for one in events if one.tenant_id == tenant_id]
+    return any_tenant_enqueue(tx, [(one, hook) for one in mine for hook in webhooks if matches(hook, one)], now=now)
+
+
+def any_tenant_enqueue(tx: Connection, pairs: Sequence[tuple[CallEvent, Webhook]], *, now: datetime) -> list[Owed]:
+    """`enqueue` for events of several tenants, each with a webhook of its own tenant that wants it."""
     if not pairs:
         return []
-    off = _disabled(tenant_id, tx)
+    off = any_tenant_disabled(tx)
     owed = [_owe(event, hook, to_ms(now)) for event, hook in pairs]
-    rows = [_row(one, off=one.webhook_id in off, now=to_ms(now)) for one in owed]
-    added = tx.execute(_insert[tx.dialect.name], rows)
-    fresh = {row.id for row in added if row.state == OPEN}
+    rows = [_row(one, off=one.lane in off, now=to_ms(now)) for one in owed]
+    added = sql.insert(tx, table, rows, ending=f"{sql.NOTHING} RETURNING id, state")
+    fresh = {id_ for id_, state in added if state == OPEN}
     return [one for one in owed if one.id in fresh]
 
 
@@ -139,20 +145,30 @@ def replay(tenant_id: str, tx: Connection, delivery_id: str, *, now: datetime) -
     return find(tenant_id, tx, delivery_id)
 
 
+def any_tenant_disabled(tx: Connection) -> set[tuple[str, str]]:
+    """(tenant, webhook) of those that answered 410 and have not been changed since."""
+    return {(tenant_id, webhook_id) for tenant_id, webhook_id in tx.exec_driver_sql(_DISABLED)}
+
+
 def any_tenant_replay(tx: Connection, delivery_id: str, *, now: datetime) -> Delivery:
     """`replay` for the operator, who does not name the tenant."""
     tenant_id = tx.execute(select(table.c.tenant_id).where(table.c.id == delivery_id)).scalar()
     return replay(tenant_id or "", tx, delivery_id, now=now)
 
 
-def any_tenant_forget(tx: Connection, *, before: int, limit: int = 1000) -> int:
-    """Deletes up to `limit` deliveries that were closed before (ms UTC), and their attempts; how many they were."""
-    old = select(table.c.id).where(table.c.done_at < before, table.c.state != OPEN).limit(limit)
-    ids = list(tx.execute(old).scalars())
+def any_tenant_forget(tx: Connection, *, before: int, after: int = 0, limit: int = 1000) -> tuple[int, int | None]:
+    """Deletes closed deliveries made before (ms UTC), and their attempts, among the `limit` that follow `after`.
+
+    Returns how many they were, and what to give as `after` the next time; None when there are no older ones.
+    """
+    columns = (table.c.position, table.c.id, table.c.created_at, table.c.state)
+    rows = tx.execute(select(*columns).where(table.c.position > after).order_by(table.c.position).limit(limit)).all()
+    old = [row for row in rows if row.created_at < before]
+    ids = [row.id for row in old if row.state != OPEN]
     if ids:
         tx.execute(attempt.delete().where(attempt.c.delivery_id.in_(ids)))
         tx.execute(table.delete().where(table.c.id.in_(ids)))
-    return len(ids)
+    return len(ids), old[-1].position if len(old) == limit else None
 
 
 def _is_live(type_: str) -> bool:
@@ -187,23 +203,12 @@ def _row(owed: Owed, *, off: bool, now: int) -> dict[str, Any]:
     }
 
 
-# Built once: these two run with every call event.
-_insert: dict[str, Executable] = {
-    "sqlite": sqlite.insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.state),
-    "postgresql": postgresql.insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.state),
-}
-_disabled_of = select(lane.c.webhook_id).where(lane.c.tenant_id == bindparam("tenant"), lane.c.disabled_at.is_not(None))
-
-
-def _disabled(tenant_id: str, tx: Connection) -> set[str]:
-    return set(tx.execute(_disabled_of, {"tenant": tenant_id}).scalars())
-
-
 def _webhook_fault(tenant_id: str, tx: Connection, webhook_id: str) -> str | None:
     known = select(webhook.c.id).where(webhook.c.tenant_id == tenant_id, webhook.c.id == webhook_id)
     if tx.execute(known).first() is None:
         return "was removed"
-    return "is disabled, because it answered 410; change it first" if webhook_id in _disabled(tenant_id, tx) else None
+    off = (tenant_id, webhook_id) in any_tenant_disabled(tx)
+    return "is disabled, because it answered 410; change it first" if off else None
 
 
 def _page(

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import Connection, Row, select
 
 from vonal.domain.events import CallEvent
+from vonal.store import sql
 from vonal.store.sql import from_ms, to_ms
 from vonal.store.tables import event as table
 
@@ -14,8 +15,7 @@ _encode = msgspec.json.Encoder().encode
 
 def any_tenant_add(tx: Connection, events: list[CallEvent]) -> None:
     """Appends the events. A second one with the same id, or a second `call.completed`, is an IntegrityError."""
-    if events:
-        tx.execute(table.insert(), [_row(one) for one in events])
+    sql.insert(tx, table, [_row(one) for one in events])
 
 
 def find(tenant_id: str, tx: Connection, event_ids: list[str]) -> dict[str, CallEvent]:
