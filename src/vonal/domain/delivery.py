@@ -78,7 +78,7 @@ class Settled(Struct, frozen=True, kw_only=True):
     `at` is when it was sent. Without an `outcome` no attempt is counted: the fault was ours, or `note` says why nothing
     was sent. `revived`: the webhook answers again after it was down, so what waits for it is due now.
     `given_up_before`: records older than this are parked, the webhook has been down since. `notice`: what the tenant's
-    people are told.
+    people are told. `shard`, `epoch`: the lease under which it was sent.
     """
 
     owed: Owed
@@ -91,4 +91,6 @@ class Settled(Struct, frozen=True, kw_only=True):
     lane: LaneState | None = None
     revived: bool = False
     given_up_before: int | None = None
+    shard: int = 0
+    epoch: int = 0
     notice: Literal["webhook.down", "webhook.up", "webhook.disabled"] | None = None

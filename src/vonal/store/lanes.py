@@ -87,9 +87,8 @@ def any_tenant_due_lanes(tx: Connection, *, now: int) -> list[tuple[str, str, La
         is_open,
     )
     joined = webhook.outerjoin(lane, and_(lane.c.tenant_id == webhook.c.tenant_id, lane.c.webhook_id == webhook.c.id))
-    query = select(webhook.c.tenant_id, webhook.c.id, lane.c.fails, lane.c.next_at, lane.c.failing_since).select_from(
-        joined
-    )
+    columns = (webhook.c.tenant_id, webhook.c.id, lane.c.fails, lane.c.next_at, lane.c.failing_since)
+    query: Select[Any] = select(*columns).select_from(joined)
     rows = tx.execute(query.where(lane.c.disabled_at.is_(None), due))
     return [(row.tenant_id, row.id, _state(row)) for row in rows]
 

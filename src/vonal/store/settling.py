@@ -1,4 +1,4 @@
-"""Writes down what became of attempts: the attempts, the deliveries' states and the lanes' clocks, in one transaction."""
+"""Writes down what became of attempts, in one transaction: attempts, the deliveries' states, the lanes' clocks."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from vonal.domain.delivery import EVENTS_OWN_FAULT, LaneState, Settled
-from vonal.store import notices, sql
+from vonal.store import notices, shards, sql
 from vonal.store.deliveries import NUMBER_OF, SWITCHED_OFF
 from vonal.store.lanes import fingerprint, is_open, of_lane, open_of
 from vonal.store.tables import DISABLED, DROPPED, PARKED, attempt, lane, webhook
@@ -16,8 +16,15 @@ from vonal.store.tables import delivery as table
 GIVEN_UP = "the webhook has been down for too long"
 
 
-def any_tenant_settle(tx: Connection, results: Sequence[Settled]) -> None:
-    """Writes the outcomes. A delivery closed meanwhile (by time, say) stays closed, unless the webhook took it."""
+def any_tenant_settle(tx: Connection, results: Sequence[Settled], *, node: str | None = None) -> None:
+    """Writes the outcomes. A delivery closed meanwhile (by time, say) stays closed, unless the webhook took it.
+
+    `node`: the process that sent them, if it shares the lanes with others; what it sent under a lease that it has lost
+    since is left to the one that has it now.
+    """
+    if node is not None:
+        held = shards.any_tenant_ours(tx, node=node, shards={one.shard for one in results})
+        results = [one for one in results if held.get(one.shard) == one.epoch]
     tried = [_attempt(one) for one in results if one.outcome is not None]
     sql.insert(tx, attempt, tried, ending=sql.NOTHING)
     for piece in sql.pieces([_change(one) for one in results]):
