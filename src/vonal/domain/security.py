@@ -1,6 +1,7 @@
 """What each type of webhook security needs (contract, section 4), and how a signing secret is read."""
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from secrets import token_bytes
 
 from vonal.domain.directory import Security
 
@@ -39,6 +40,11 @@ def signing_key(text: str) -> bytes:
     if len(key) < MIN_KEY_BYTES:
         raise ValueError(f"a signing secret has at least {MIN_KEY_BYTES} bytes, 32 are usual")
     return key
+
+
+def new_signing_key() -> str:
+    """A fresh signing secret, `whsec_BASE64` of 32 random bytes."""
+    return SIGNING_PREFIX + b64encode(token_bytes(32)).decode()
 
 
 def faults(security: Security) -> list[tuple[str, str]]:
