@@ -269,7 +269,10 @@ def test_the_command_reads_standard_input_and_answers_json(settings: Settings) -
         (EXAMPLE[:380], "line "),
         (EXAMPLE.replace("webhooks:", "webhoks:"), "tenants[0].webhoks: unknown key; did you mean webhooks?"),
         (EXAMPLE.replace("{{ caller }}", "{{ caller }"), "tenants[0].webhooks[0].params.who: "),
-        (EXAMPLE.replace("hmac,", "encrypted,"), "tenants[0].webhooks[1].security.type: encrypted bodies"),
+        (
+            EXAMPLE.replace("hmac,", "encrypted,").replace("key: whsec_", "key: w #"),
+            "tenants[0].webhooks[1].security.key: a key to encrypt with",
+        ),
     ],
 )
 def test_faults_come_without_traceback_and_with_exit_code_2(settings: Settings, text: str, expected: str) -> None:
