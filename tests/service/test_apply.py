@@ -270,7 +270,7 @@ def test_the_command_reads_standard_input_and_answers_json(settings: Settings) -
         (EXAMPLE.replace("webhooks:", "webhoks:"), "tenants[0].webhoks: unknown key; did you mean webhooks?"),
         (EXAMPLE.replace("{{ caller }}", "{{ caller }"), "tenants[0].webhooks[0].params.who: "),
         (
-            EXAMPLE.replace("hmac,", "encrypted,").replace("key: whsec_", "key: w #"),
+            EXAMPLE.replace("hmac, key: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "encrypted, key: short"),
             "tenants[0].webhooks[1].security.key: a key to encrypt with",
         ),
     ],

@@ -84,6 +84,7 @@ def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: in
         body=body,
         timeout_s=webhook.timeout,
         secrets=proof.secrets,
+        tls=webhook.tls,
     )
 
 
