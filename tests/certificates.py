@@ -1,7 +1,11 @@
 """A certificate authority for tests, what it issues, and servers that ask for it."""
 
 import ipaddress
+import socket
 import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +69,33 @@ def server_context(own: Identity, folder: Path, *, clients_of: Authority | None 
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(cadata=clients_of.pem)
     return context
+
+
+@contextmanager
+def judging_server(context: ssl.SSLContext) -> Iterator[int]:
+    """The port of a server that says with an alert whom it refuses, as OpenSSL does; asyncio's hangs up instead."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_judge, args=(listening, context), daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def _judge(listening: socket.socket, context: ssl.SSLContext) -> None:
+    with suppress(OSError):  # the test is over
+        while True:
+            raw, _ = listening.accept()
+            with context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) as one:
+                one.settimeout(10)
+                try:
+                    one.do_handshake()
+                    one.recv(65536)
+                    one.send(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+                except ssl.SSLError:
+                    socket.socket.shutdown(one, socket.SHUT_WR)
+                    while socket.socket.recv(one, 65536):  # so that the alert is not lost in a reset
+                        pass
 
 
 def pem_of(key: ec.EllipticCurvePrivateKey, password: bytes | None = None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pycurl
 import pytest
 
-from certificates import Authority, Identity, self_signed, server_context
+from certificates import Authority, Identity, judging_server, self_signed, server_context
 from receiver import Receiver, receiving
 from vonal.domain.delivery import Request
 from vonal.domain.directory import Tls
@@ -42,12 +42,18 @@ async def _server(
 
 
 def _request(receiver: Receiver, tls: Tls | None) -> Request:
-    url = receiver.url.replace("http:", "https:")
+    return _to(receiver.url.replace("http:", "https:"), tls)
+
+
+def _to(url: str, tls: Tls | None) -> Request:
     return Request(method="POST", url=url, headers={}, body=b"{}", timeout_s=10, tls=tls)
 
 
 def _as(own: Identity | None, ca: str | None = ROOT.pem) -> Tls:
     return Tls(ca=ca, certificate=own.certificate if own else None, key=own.key if own else None)
+
+
+REFUSED = [_as(None), _as(Authority("another").issue("anna")), _as(self_signed())]
 
 
 async def test_a_webhook_shows_its_certificate(sender: CurlSender, tmp_path: Path):
@@ -81,16 +87,29 @@ async def test_a_connection_with_a_certificate_is_kept(
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_a_server_that_wants_a_certificate_refuses_who_has_none(
+async def test_a_server_that_wants_a_certificate_says_whom_it_refuses(
+    sender: CurlSender, tmp_path: Path, version: ssl.TLSVersion
+):
+    context = server_context(SERVER, tmp_path, clients_of=ROOT)
+    context.maximum_version = version
+    with judging_server(context) as port:
+        for refused in REFUSED:
+            outcome = await sender.send(_to(f"https://127.0.0.1:{port}/", refused))
+            assert (outcome.status, outcome.error, outcome.fault) == (None, "tls_refused", "theirs")
+            assert "alert" in outcome.answer
+        assert (await sender.send(_to(f"https://127.0.0.1:{port}/", _as(ROOT.issue("anna"))))).status == 204
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_server_that_hangs_up_on_strangers_does_not_serve_them_by_anothers_connection(
     sender: CurlSender, tmp_path: Path, version: ssl.TLSVersion
 ):
     async with _server(tmp_path, maximum_version=version) as receiver:
         tls = _as(ROOT.issue("anna"))
         assert (await sender.send(_request(receiver, tls))).status == 200
-        for refused in (_as(None), _as(Authority("another").issue("anna")), _as(self_signed())):
+        for refused in REFUSED:
             outcome = await sender.send(_request(receiver, refused))
-            assert (outcome.status, outcome.error, outcome.fault) == (None, "tls_refused", "theirs")
-            assert "alert" in outcome.answer
+            assert (outcome.status, outcome.error, outcome.fault) == (None, "tls_failed", "theirs")
         assert (await sender.send(_request(receiver, tls))).status == 200
         assert [one.peer for one in receiver.requests] == ["anna", "anna"]
 
@@ -99,7 +118,7 @@ async def test_nothing_of_a_certificate_is_left_in_the_handle(sender: CurlSender
     async with _server(tmp_path) as receiver, _server(tmp_path, mutual=False) as open_to_all:
         assert (await sender.send(_request(receiver, _as(ROOT.issue("anna"))))).status == 200
         assert len(sender._idle) == 1
-        assert (await sender.send(_request(receiver, _as(None)))).error == "tls_refused"
+        assert (await sender.send(_request(receiver, _as(None)))).error == "tls_failed"
         assert (await sender.send(_request(open_to_all, _as(None)))).status == 200
         assert open_to_all.requests[0].peer is None
         assert (await sender.send(_request(open_to_all, None))).error == "tls_not_trusted"

@@ -34,14 +34,14 @@ _ERRORS: dict[int, tuple[str, Fault]] = {
     pycurl.E_OPERATION_TIMEDOUT: ("timeout", "theirs"),
     pycurl.E_SSL_CONNECT_ERROR: ("tls_failed", "theirs"),
     pycurl.E_SSL_CERTPROBLEM: ("tls_failed", "theirs"),
+    pycurl.E_BAD_FUNCTION_ARGUMENT: ("tls_failed", "theirs"),  # a key that is none, or not the certificate's
     pycurl.E_SSL_CACERT_BADFILE: ("tls_failed", "theirs"),
     pycurl.E_PEER_FAILED_VERIFICATION: ("tls_not_trusted", "theirs"),
     pycurl.E_URL_MALFORMAT: ("url_invalid", "theirs"),
     pycurl.E_UNSUPPORTED_PROTOCOL: ("url_invalid", "theirs"),
 }
 _BAD_ANSWER: tuple[str, Fault] = ("bad_answer", "theirs")
-# With TLS 1.3 the server judges our certificate when we think that we are connected; it says so with an alert (RFC
-# 8446, 6).
+# With TLS 1.3 the server judges our certificate when we think that we are connected: by an alert, or it just hangs up.
 _IN_TLS = (pycurl.E_SSL_CONNECT_ERROR, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR)
 _SAYING_MORE = {
     "name_not_found",
@@ -148,8 +148,8 @@ class _Attempt:
             return "address_refused", "theirs", f"{reason} not allowed for webhooks (VONAL_WEBHOOK_ALLOW)"
         code, words = failure.args if failure is not None else (0, "")
         error, fault = _ERRORS.get(code, _BAD_ANSWER)
-        if code in _IN_TLS and " alert " in str(words):
-            error = "tls_refused"
+        if code in _IN_TLS and "SSL" in str(words) and not self._head:
+            error = "tls_refused" if " alert " in str(words) else "tls_failed"
         if code == pycurl.E_UNSUPPORTED_PROTOCOL and self._request.url.startswith("http"):
             error, fault = _BAD_ANSWER  # libcurl takes an answer without a head for HTTP/0.9
         return error, fault, str(words) if error in _SAYING_MORE else ""
