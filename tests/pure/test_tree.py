@@ -19,7 +19,7 @@ UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 MACHINE = re.compile(r"(?<![\w.{}])/(work|home|root|opt/(?!vonal)|mnt|Users)/[\w.]")
 # Names under which nobody lives, this machine, and the pages of standards and of what we stand on.
 HOSTS = re.compile(
-    r"([\w-]+\.)*(example|invalid|test|localhost)$|(www\.)?example\.(com|org|net)$|[\d.]+$|\[?[\da-f:.]+\]?$"
+    r"([\w-]+\.)*(example|invalid|test|localhost|local|internal)$|(www\.)?example\.(com|org|net)$|[\d.]+$|\[?[\da-f:.]+\]?$"
     r"|(www\.)?(apache\.org|asterisk\.org|w3\.org|standardwebhooks\.com|rfc-editor\.org|sqlite\.org|json-schema\.org)$"
     r"|docs\.asterisk\.org$|datatracker\.ietf\.org$|[a-z]$"
 )
