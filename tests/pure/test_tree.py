@@ -12,7 +12,24 @@ from documents import ROOT
 LONGEST_FILE = 400  # lines
 LONGEST_FUNCTION = 50
 FOLDERS = ("src", "tests", "docs", "tools", "bench", ".ci")
-TEXT = {"", ".py", ".md", ".sh", ".toml", ".txt", ".j2", ".conf", ".html", ".css", ".js", ".svg", ".yaml", ".mako"}
+TEXT = {
+    "",
+    ".py",
+    ".md",
+    ".sh",
+    ".toml",
+    ".txt",
+    ".j2",
+    ".conf",
+    ".html",
+    ".css",
+    ".js",
+    ".svg",
+    ".yaml",
+    ".mako",
+    ".php",
+    ".mjs",
+}
 CODE = sorted(ROOT.glob("src/**/*.py"))
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 # Places of one machine; of the system's own folders only those that every Debian has are named.
