@@ -210,6 +210,8 @@ def _advice(outcome: Outcome) -> str:
         "name_not_found": "look at the host in the webhook's url",
         "not_connected": "is the CRM running, and does a firewall let us through?",
         "timeout": "the CRM must answer sooner; let it do its work after the answer",
-        "tls_not_trusted": "the CRM's certificate must be valid for its name",
+        "tls_not_trusted": "the CRM's certificate must be valid for its name, of an authority that we trust (tls.ca)",
+        "tls_refused": "the CRM wants another certificate of ours: look at tls.certificate",
+        "tls_failed": "the CRM may want a certificate of ours: look at tls.certificate and tls.key",
     }
     return advice.get(outcome.error or "", "look into the CRM's log: anything but 2xx is tried again")

@@ -5,8 +5,10 @@ Templates and headers are `vonal.webhooks.check`'s; where it may be sent is deci
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from vonal.directory import check_tls
 from vonal.directory.structure import Fault, did_you_mean
 from vonal.domain import numbers, security
 from vonal.domain.directory import Tenant, Webhook, WebhookScope
@@ -28,6 +30,9 @@ def _faults(webhook: Webhook, tenant: Tenant) -> Iterator[Fault]:
         yield from _field_faults(webhook.fields)
     if webhook.method == "GET" and webhook.recording == "inline":
         yield "recording", "inline needs the method POST"
+    if webhook.tls is not None:
+        found = check_tls.faults(webhook.tls, webhook.url, datetime.now(UTC))
+        yield from ((f"tls.{field}".removesuffix("."), reason) for field, reason in found)
     yield from ((f"security.{field}", reason) for field, reason in security.faults(webhook.security))
     yield from _scope_faults(webhook.scope, tenant)
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from vonal.domain.directory import Tls
 from vonal.domain.errors import Fault
 from vonal.domain.events import CallEvent
 
@@ -34,7 +35,10 @@ class Owed(Struct, frozen=True, kw_only=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """One HTTP request to a webhook. `url` and `headers` hold `secrets`, which no log and no error may show."""
+    """One HTTP request to a webhook. `url` and `headers` hold `secrets`, which no log and no error may show.
+
+    Nor may `tls.key` be shown; of `tls` nothing stands in the request itself.
+    """
 
     method: Literal["GET", "POST"]
     url: str
@@ -42,6 +46,7 @@ class Request(Struct, frozen=True, kw_only=True):
     body: bytes = b""
     timeout_s: int = 10
     secrets: tuple[str, ...] = ()
+    tls: Tls | None = None
 
 
 class Unsendable(Struct, frozen=True, kw_only=True):

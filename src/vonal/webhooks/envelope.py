@@ -2,6 +2,9 @@
 
 GET carries flat parameters in the query. POST carries the envelope: as JSON, or, with the encoding `form`, the flat
 parameters as form fields and the envelope in the field `payload`. What is null is left out of flat parameters.
+
+With the security `encrypted` nothing of that can be read: GET carries the one parameter `payload`, POST the token as
+its body, or as the one form field `payload`.
 """
 
 from base64 import b64encode
@@ -17,6 +20,7 @@ from vonal.domain.delivery import Request
 from vonal.domain.directory import Webhook
 from vonal.domain.events import RECORDS, CallEvent, iso
 from vonal.webhooks import check, fields, security, template
+from vonal.webhooks.encryption import sealed
 
 SCHEMA = "1.0"
 USER_AGENT = f"Vonal/{version('vonal')}"
@@ -52,9 +56,9 @@ def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: in
     params = rendered(event, data, webhook, setting)
     proof = security.prove(webhook.security)
     if webhook.method == "GET":
-        url, content_type, body = _url(webhook.url, {**flat, **params, **proof.params}), None, b""
+        url, content_type, body = _url(webhook.url, {**_query(flat, params, webhook), **proof.params}), None, b""
     else:
-        url = _url(webhook.url, {**params, **proof.params})
+        url = _url(webhook.url, {**(params if _key(webhook) is None else {}), **proof.params})
         envelope = _encode(enveloped(event, data, webhook, setting, params=params))
         content_type, body = _encoded(envelope, flat, webhook)
     headers = {
@@ -80,6 +84,7 @@ def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: in
         body=body,
         timeout_s=webhook.timeout,
         secrets=proof.secrets,
+        tls=webhook.tls,
     )
 
 
@@ -165,11 +170,24 @@ def _recording(one: Data, webhook: Webhook, setting: Setting) -> Data:
     return shown
 
 
+def _key(webhook: Webhook) -> str | None:
+    """What the request is to be encrypted with, if it is."""
+    return webhook.security.key or "" if webhook.security.type == "encrypted" else None
+
+
+def _query(flat: Mapping[str, str], params: Mapping[str, str], webhook: Webhook) -> dict[str, str]:
+    readable = {**flat, **params}
+    key = _key(webhook)
+    return readable if key is None else {"payload": sealed(_encode(readable), key)}
+
+
 def _encoded(envelope: bytes, flat: Mapping[str, str], webhook: Webhook) -> tuple[str, bytes]:
-    if webhook.encoding == "json":
-        return "application/json", envelope
-    form = urlencode({**flat, "payload": envelope.decode()})
-    return "application/x-www-form-urlencoded", form.encode()
+    key = _key(webhook)
+    payload = envelope.decode() if key is None else sealed(envelope, key)
+    if webhook.encoding == "form":
+        form = urlencode({**(flat if key is None else {}), "payload": payload})
+        return "application/x-www-form-urlencoded", form.encode()
+    return "application/json" if key is None else "application/jose", payload.encode()
 
 
 def _url(url: str, params: Mapping[str, str]) -> str:
