@@ -23,6 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from vonal.domain.delivery import EVENTS_OWN_FAULT, LaneState, Owed, Settled
 from vonal.store import events as event_store
+from vonal.store import vault
 from vonal.store.deliveries import NUMBER_OF, SWITCHED_OFF, TOO_LATE
 from vonal.store.sql import upsert
 from vonal.store.tables import DISABLED, DROPPED, OPEN, PARKED, attempt, lane, webhook
@@ -150,7 +151,9 @@ def any_tenant_enable_changed(tx: Connection, *, now: int) -> list[tuple[str, st
     """Opens the lanes, and what waits in them, of disabled webhooks that were changed since."""
     joined = lane.join(webhook, and_(lane.c.tenant_id == webhook.c.tenant_id, lane.c.webhook_id == webhook.c.id))
     query = select(lane, webhook.c.data).select_from(joined).where(lane.c.disabled_at.is_not(None))
-    changed = [row for row in tx.execute(query) if _digest(row.data) != row.disabled_digest]
+    changed = [
+        row for row in tx.execute(query) if _digest(row.tenant_id, tx, row.webhook_id, row.data) != row.disabled_digest
+    ]
     for row in changed:
         clock = {"fails": 0, "next_at": 0, "disabled_at": None, "disabled_digest": None}
         tx.execute(update(lane).where(*_of(lane, row.tenant_id, row.webhook_id)).values(clock))
@@ -161,7 +164,8 @@ def any_tenant_enable_changed(tx: Connection, *, now: int) -> list[tuple[str, st
 
 def any_tenant_digests(tx: Connection) -> dict[tuple[str, str], str]:
     """A fingerprint of each webhook as it is now, by (tenant, webhook)."""
-    return {(row.tenant_id, row.id): _digest(row.data) for row in tx.execute(select(webhook))}
+    rows = tx.execute(select(webhook))
+    return {(row.tenant_id, row.id): _digest(row.tenant_id, tx, row.id, row.data) for row in rows}
 
 
 def make_due(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> None:
@@ -257,7 +261,7 @@ def _disable(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> No
         "fails": 0,
         "next_at": 0,
         "disabled_at": now,
-        "disabled_digest": _digest(data.scalar() or ""),
+        "disabled_digest": _digest(tenant_id, tx, webhook_id, data.scalar() or ""),
     }
     upsert(tx, lane, [row], key=["tenant_id", "webhook_id"])
     held = update(table).where(*_open_of(tenant_id, webhook_id)).values(done_at=now, last_error=SWITCHED_OFF)
@@ -285,5 +289,6 @@ def _of(which: Any, tenant_id: str, webhook_id: str) -> tuple[ColumnElement[bool
     return which.c.tenant_id == tenant_id, which.c.webhook_id == webhook_id
 
 
-def _digest(data: str) -> str:
-    return hashlib.sha256(data.encode()).hexdigest()
+def _digest(tenant_id: str, tx: Connection, webhook_id: str, data: str) -> str:
+    # Of what was sealed: a new key makes another text, but no other webhook.
+    return hashlib.sha256(vault.opened(tenant_id, tx, "webhook", webhook_id, data).encode()).hexdigest()
