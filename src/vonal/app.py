@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -27,6 +27,8 @@ from vonal.calls.retention import Retention
 from vonal.calls.tracker import is_urgent
 from vonal.calls.waiting import Waiters
 from vonal.config import Settings
+from vonal.delivery.mailer import Mailer
+from vonal.delivery.post import Post
 from vonal.delivery.worker import Worker
 from vonal.directory import effect
 from vonal.directory.credentials import Authenticator
@@ -34,10 +36,11 @@ from vonal.domain.directory import Directory, Tenant
 from vonal.domain.errors import TelephonyUnavailable, VonalError
 from vonal.domain.journal import Position
 from vonal.store import directory as directories
-from vonal.store import idempotency
+from vonal.store import idempotency, notices
 from vonal.store import settings as notes
 from vonal.store.opening import open_database
 from vonal.store.secret import load_secrets
+from vonal.store.sql import to_ms
 from vonal.telephony.ari import Event
 from vonal.telephony.pbx import Pbx
 from vonal.webhooks.match import matches
@@ -51,6 +54,7 @@ NODE = "vonal"
 DIRECTORY_LOOK_SECONDS = 0.25
 HOUSEKEEPING_SECONDS = 5.0
 RECONCILE_EVERY = 12  # times housekeeping
+NOTICES_KEPT = timedelta(days=90)
 DRAIN_CALLS_SECONDS = 20.0
 DRAIN_DELIVERIES_SECONDS = 10.0
 
@@ -100,6 +104,7 @@ class Service:
         )
         self.metrics = Metrics()
         self.worker = Worker(self.db, self.preparer.prepare, self.sender.send, told=self.metrics.delivery_tried)
+        self.post = Post.of(settings.mail_url, settings.mail_from) if settings.mail_url else None
         if self.role != "delivery":
             await self._open_telephony(stack, folders)
 
@@ -182,6 +187,8 @@ class Service:
         jobs = [self._follow_directory(), self._keep_house()]
         if self.role != "telephony":
             jobs.append(self.worker.run())
+            if self.post:
+                jobs.append(Mailer(self.db, self.post, tenant=self.tenant, where=self.settings.base_url).run())
         if self.role != "delivery":
             jobs += [self._take_journal(), self.pbx.keep_running(self._restarted), self.recorder.run()]
             jobs += [self.retention.run(), self._listen()]
@@ -269,6 +276,7 @@ class Service:
         if rounds % RECONCILE_EVERY == 0:
             await self._reconcile()
             await self.db.write(lambda tx: idempotency.any_tenant_purge(tx, now=now))
+            await self.db.write(lambda tx: notices.any_tenant_forget(tx, before=to_ms(now - NOTICES_KEPT)))
 
     async def _restarted(self) -> None:
         log.warning("asterisk_restarted", pid=self.pbx.engine.pid)

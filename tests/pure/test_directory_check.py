@@ -295,3 +295,28 @@ def test_faults_show_no_secret() -> None:
     found = form_faults(text)
     assert len(found) == 3
     assert not any("s3c" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (["it@acme.example", "o'neil+vonal@sub.acme.example"], []),
+        (["it"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@acme.example", "it@acme.example"], ["notify[1]: it@acme.example stands twice"]),
+        (["it@acme.example,boss@acme.example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["IT <it@acme.example>"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@acme..example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@acme.example\nBcc: all@acme.example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@acme.example\n"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@-acme.example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["ön@acme.example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        ([f"n{one}@acme.example" for one in range(10)], []),
+        (
+            [f"n{one}@acme.example" for one in range(11)],
+            ["notify: has more than 10 addresses; use a list of your mail server"],
+        ),
+    ],
+)
+def test_addresses_that_are_notified_can_bear_a_mail(addresses: list[str], expected: list[str]) -> None:
+    data = changed(lambda _, tenant: tenant.update(notify=addresses))
+    assert faults(data) == [f"tenants[0].{one}" for one in expected]

@@ -10,7 +10,7 @@ from litestar import HttpMethod, Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from vonal.api import calls, click_to_call, deliveries, extensions, health, recordings
+from vonal.api import calls, click_to_call, deliveries, extensions, health, notices, recordings
 from vonal.api.authentication import principal_of
 from vonal.api.edge import Edge
 from vonal.api.errors import handle
@@ -25,6 +25,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *extensions.OPERATIONS,
     *recordings.OPERATIONS,
     *deliveries.OPERATIONS,
+    *notices.OPERATIONS,
     *health.OPERATIONS,
 )
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vonal.cli import apply, calls, deliveries, demo, doctor, engine, keys, serve
+from vonal.cli import apply, calls, deliveries, demo, doctor, engine, keys, secrets, serve
 from vonal.cli.output import examples, told
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command(
     )
 )(deliveries.deliveries)
 app.add_typer(keys.keys, name="keys")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(engine.app, name="engine")
 
 

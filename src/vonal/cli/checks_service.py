@@ -14,7 +14,8 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from vonal.cli.checks import Finding
-from vonal.config import Settings
+from vonal.config import Settings, SettingsError
+from vonal.delivery.post import Post, said
 from vonal.directory import effect
 from vonal.domain.call import Call, new_id
 from vonal.domain.delivery import Outcome
@@ -123,6 +124,18 @@ async def _reached(settings: Settings, *, service: bool) -> Finding:
         return Finding(check=check, state="ok", found=f"{settings.base_url} answers, its certificate is good")
     do = "point the proxy to VONAL_LISTEN" if service else "start `vonal serve`, then look again"
     return Finding(check=check, state="fail" if service else "warn", found=f"{url} answers {status}", do=do)
+
+
+def mail(settings: Settings) -> Finding:
+    """The mail server is reached and lets us in; nothing is sent."""
+    try:
+        found = Post.of(settings.mail_url, settings.mail_from).check()
+    except SettingsError as fault:
+        return Finding(check="mail", state="fail", found=str(fault), do="correct the setting")
+    except OSError as fault:
+        do = "look at VONAL_MAIL_URL, and into the mail server's log; notices wait meanwhile"
+        return Finding(check="mail", state="fail", found=said(fault), do=do)
+    return Finding(check="mail", state="ok", found=found)
 
 
 def delivery() -> Finding:

@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from vonal.domain.delivery import LaneState, Owed
 from vonal.store import events as event_store
+from vonal.store import vault
 from vonal.store.deliveries import TOO_LATE
 from vonal.store.tables import DISABLED, DROPPED, OPEN, lane, webhook
 from vonal.store.tables import delivery as table
@@ -124,7 +125,8 @@ def any_tenant_enable_changed(tx: Connection, *, now: int) -> list[tuple[str, st
     """Opens the lanes, and what waits in them, of disabled webhooks that were changed since."""
     joined = lane.join(webhook, and_(lane.c.tenant_id == webhook.c.tenant_id, lane.c.webhook_id == webhook.c.id))
     query = select(lane, webhook.c.data).select_from(joined).where(lane.c.disabled_at.is_not(None))
-    changed = [row for row in tx.execute(query) if fingerprint(row.data) != row.disabled_digest]
+    rows = tx.execute(query).all()
+    changed = [one for one in rows if fingerprint(one.tenant_id, tx, one.webhook_id, one.data) != one.disabled_digest]
     for row in changed:
         clock = {"fails": 0, "next_at": 0, "failing_since": None, "disabled_at": None, "disabled_digest": None}
         tx.execute(update(lane).where(*of_lane(lane, row.tenant_id, row.webhook_id)).values(clock))
@@ -135,7 +137,8 @@ def any_tenant_enable_changed(tx: Connection, *, now: int) -> list[tuple[str, st
 
 def any_tenant_digests(tx: Connection) -> dict[tuple[str, str], str]:
     """A fingerprint of each webhook as it is now, by (tenant, webhook)."""
-    return {(row.tenant_id, row.id): fingerprint(row.data) for row in tx.execute(select(webhook))}
+    rows = tx.execute(select(webhook)).all()
+    return {(row.tenant_id, row.id): fingerprint(row.tenant_id, tx, row.id, row.data) for row in rows}
 
 
 def make_due(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> None:
@@ -180,6 +183,6 @@ def of_lane(which: Any, tenant_id: str, webhook_id: str) -> tuple[ColumnElement[
     return which.c.tenant_id == tenant_id, which.c.webhook_id == webhook_id
 
 
-def fingerprint(data: str) -> str:
-    """Tells one state of a webhook from another."""
-    return hashlib.sha256(data.encode()).hexdigest()
+def fingerprint(tenant_id: str, tx: Connection, webhook_id: str, data: str) -> str:
+    """Tells one state of a webhook from another, whatever key its row is sealed with."""
+    return hashlib.sha256(vault.opened(tenant_id, tx, "webhook", webhook_id, data).encode()).hexdigest()

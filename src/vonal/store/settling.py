@@ -130,7 +130,7 @@ def _disable(tenant_id: str, tx: Connection, webhook_id: str, *, now: int) -> No
         "next_at": 0,
         "failing_since": None,
         "disabled_at": now,
-        "disabled_digest": fingerprint(data.scalar() or ""),
+        "disabled_digest": fingerprint(tenant_id, tx, webhook_id, data.scalar() or ""),
     }
     sql.upsert(tx, lane, [row], key=["tenant_id", "webhook_id"])
     held = update(table).where(*open_of(tenant_id, webhook_id)).values(done_at=now, last_error=SWITCHED_OFF)
