@@ -10,7 +10,7 @@ from litestar import HttpMethod, Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from vonal.api import calls, click_to_call, deliveries, extensions, health, recordings
+from vonal.api import calls, click_to_call, deliveries, events, extensions, health, manifests, recordings
 from vonal.api.authentication import principal_of
 from vonal.api.edge import Edge
 from vonal.api.errors import handle
@@ -25,6 +25,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *extensions.OPERATIONS,
     *recordings.OPERATIONS,
     *deliveries.OPERATIONS,
+    *events.OPERATIONS,
+    *manifests.OPERATIONS,
     *health.OPERATIONS,
 )
 
