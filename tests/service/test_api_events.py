@@ -106,7 +106,7 @@ def test_a_stream_begins_now_and_tells_what_happens_in_the_webhooks_envelope(hou
         assert told["id"] == completed.id
         assert told["schema"] == "1.0"
         assert told["tenant"] == {"id": "acme", "timezone": "Europe/Budapest"}
-        assert told["data"]["call"]["state"] == "completed"
+        assert told["data"]["call"]["disposition"] == "answered"
         [sound] = told["data"]["recordings"]
         assert sound["url"] == f"{house.url}/api/v1/recordings/{sound['id']}"
         assert reading.answer.headers["content-type"] == "text/event-stream"

@@ -1,16 +1,20 @@
 """Signs manifests: compact JWS (RFC 7515) with Ed25519 (RFC 8037), by keys derived from the service's secrets."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jws
+from joserfc.errors import SecurityWarning
 from joserfc.jwk import OKPKey
 
 from vonal.domain.manifest import Manifest
 
+# RFC 9864 would have it called Ed25519; but it is under its old name that the libraries of CRMs know it.
 ALGORITHM = "EdDSA"
+warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
 
 
 class Signer:
