@@ -15,8 +15,10 @@ from vonal.api.app import create_app
 from vonal.api.metrics import Metrics
 from vonal.api.server import Server
 from vonal.api.services import Services
+from vonal.calls.broadcast import Broadcast
 from vonal.calls.control import Control
 from vonal.calls.folders import Folders
+from vonal.calls.forgetting import Forgetting
 from vonal.calls.ingest import Ingest, Taken
 from vonal.calls.originate import Originator
 from vonal.calls.people import People
@@ -24,6 +26,7 @@ from vonal.calls.playback import Playback
 from vonal.calls.recordings import Recorder
 from vonal.calls.reference import Keys, mint
 from vonal.calls.retention import Retention
+from vonal.calls.signing import Signer
 from vonal.calls.tracker import is_urgent
 from vonal.calls.waiting import Waiters
 from vonal.config import Settings
@@ -111,9 +114,11 @@ class Service:
     async def _open_telephony(self, stack: AsyncExitStack, folders: Folders) -> None:
         self.pbx = Pbx(self.settings)
         self.waiters = Waiters()
+        self.broadcast = Broadcast()
         self.ingest = Ingest(self.db, self._people(), matches=matches, told=self._told)
         self.recorder = Recorder(self.db, folders, settle=self.ingest.settle, asterisk_pid=lambda: self.pbx.engine.pid)
         self.retention = Retention(self.db, folders, settle=self.ingest.settle)
+        self.forgetting = Forgetting(self.db, days=self.settings.event_days)
         ari = await stack.enter_async_context(self.pbx.ari)
         self.authenticator = Authenticator(self.db)
         stack.callback(self.authenticator.close)
@@ -123,6 +128,8 @@ class Service:
             originator=Originator(self.db, ari, tenant=self.tenant, abandon=self.ingest.abandon),
             control=Control(self.db, ari, tenant=self.tenant),
             waiters=self.waiters,
+            broadcast=self.broadcast,
+            signer=Signer(load_secrets(self.settings)),
             tenant=self.tenant,
             phones=ari.phones,
             open_recording=self.playback.open,
@@ -191,7 +198,7 @@ class Service:
                 jobs.append(Mailer(self.db, self.post, tenant=self.tenant, where=self.settings.base_url).run())
         if self.role != "delivery":
             jobs += [self._take_journal(), self.pbx.keep_running(self._restarted), self.recorder.run()]
-            jobs += [self.retention.run(), self._listen()]
+            jobs += [self.retention.run(), self.forgetting.run(), self._listen()]
         return jobs
 
     async def _take_journal(self) -> None:
@@ -205,6 +212,7 @@ class Service:
     def _told(self, taken: Taken) -> None:
         if self.role == "all":
             self.worker.push(taken.owed)
+        self.broadcast.ring({call.tenant_id for call in taken.calls.values()})
         for call in taken.calls.values():
             self.waiters.notify(call)
             if call.state == "completed" and call.revision == 1:

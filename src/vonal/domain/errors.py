@@ -55,6 +55,7 @@ MethodNotAllowed = _error("method_not_allowed", 405, "The address does not know 
 ExtensionNotFound = _error("extension_not_found", 404, "No such extension")
 CallNotFound = _error("call_not_found", 404, "No such call")
 RecordingNotFound = _error("recording_not_found", 404, "No such recording")
+EventNotFound = _error("event_not_found", 404, "No such event, or it is no longer kept")
 DeliveryNotFound = _error("delivery_not_found", 404, "No such delivery")
 AgentOffline = _error("agent_offline", 409, "The agent's phone is not registered", retryable=True)
 AgentBusy = _error("agent_busy", 409, "The agent's phone is in a call", retryable=True)

@@ -51,7 +51,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: int, timestamp: int) -> Request:
     """The request number `attempt` (from 1), made at `timestamp` (seconds). Raises InvalidTemplate."""
-    data = _with_recordings(event.data, webhook, setting)
+    data = with_recordings(event.data, webhook, setting)
     flat = flat_params(event, data, webhook)
     params = rendered(event, data, webhook, setting)
     proof = security.prove(webhook.security)
@@ -154,8 +154,9 @@ def rendered(event: CallEvent, data: Data, webhook: Webhook, setting: Setting) -
     return {name: template.render(text, values) for name, text in webhook.params.items()}
 
 
-def _with_recordings(data: Data, webhook: Webhook, setting: Setting) -> Data:
-    if not data["recordings"]:
+def with_recordings(data: Data, webhook: Webhook, setting: Setting) -> Data:
+    """A call event's data, with its recordings as the webhook wants them."""
+    if not data.get("recordings"):
         return data
     return {**data, "recordings": [_recording(one, webhook, setting) for one in data["recordings"]]}
 
