@@ -5,7 +5,7 @@ parameters as form fields and the envelope in the field `payload`. What is null 
 """
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
@@ -16,7 +16,7 @@ from msgspec import Struct
 from vonal.domain.delivery import Request
 from vonal.domain.directory import Webhook
 from vonal.domain.events import RECORDS, CallEvent, iso
-from vonal.webhooks import check, fields, security, template
+from vonal.webhooks import check, dialects, fields, mask, security, template
 
 SCHEMA = "1.0"
 USER_AGENT = f"Vonal/{version('vonal')}"
@@ -38,20 +38,30 @@ class Setting(Struct, frozen=True, kw_only=True):
     """What the envelope needs beside event and webhook.
 
     `sounds`: content by recording id, of a webhook with `recording: inline`; None says why there is none: too large.
+    `mask_key`: the tenant's, for masks of kind hash. `ringing`: for dialects, by public number, whom it rings.
     """
 
     timezone: str
     base_url: str
     sounds: Mapping[str, bytes | None] = {}
+    mask_key: bytes = b""
+    ringing: Mapping[str, Sequence[Mapping[str, Any]]] = {}
 
 
 def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: int, timestamp: int) -> Request:
-    """The request number `attempt` (from 1), made at `timestamp` (seconds). Raises InvalidTemplate."""
-    data = _with_recordings(event.data, webhook, setting)
+    """The request number `attempt` (from 1), made at `timestamp` (seconds).
+
+    Raises InvalidTemplate, and NotTold when the webhook's dialect does not tell this event; both are ValueErrors.
+    """
+    known = dialects.known(event.data, webhook, setting.ringing)
+    data = _with_recordings(mask.masked(known, webhook.mask, setting.mask_key), webhook, setting)
     flat = flat_params(event, data, webhook)
     params = rendered(event, data, webhook, setting)
     proof = security.prove(webhook.security)
-    if webhook.method == "GET":
+    if webhook.dialect != "native":
+        url = _url(webhook.url, {**params, **proof.params})
+        content_type, body = dialects.content(event, data, webhook, setting.base_url)
+    elif webhook.method == "GET":
         url, content_type, body = _url(webhook.url, {**flat, **params, **proof.params}), None, b""
     else:
         url = _url(webhook.url, {**params, **proof.params})
@@ -73,6 +83,7 @@ def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: in
     signed = security.signature(webhook.security, event_id=event.id, timestamp=timestamp, payload=payload)
     if signed:
         headers["webhook-signature"] = signed
+    headers |= dialects.signature(webhook, body)
     return Request(
         method=webhook.method,
         url=url,
