@@ -53,9 +53,9 @@ def _mask_faults(webhook: Webhook) -> Iterator[Fault]:
         if masks.maskable(path):
             continue
         if path in masks.FIXED:
-            yield f"mask.{path}", "cannot be masked: ids, times and what happened always stay"
+            yield f'mask["{path}"]', "cannot be masked: ids, times and what happened always stay"
         else:
-            yield f"mask.{path}", f"no text about people stands there{did_you_mean(path, masks.MASKABLE)}"
+            yield f'mask["{path}"]', f"no text about people stands there{did_you_mean(path, masks.MASKABLE)}"
 
 
 def _url_fault(url: str) -> str | None:

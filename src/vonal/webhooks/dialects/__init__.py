@@ -47,11 +47,9 @@ def signature(webhook: Webhook, body: bytes) -> dict[str, str]:
     """The header by which the dialect's own receivers know that the body is ours, beside `webhook-signature`."""
     signing = webhook.security
     key = signing.key if signing.type == "hmac" else signing.hmac and signing.hmac.key
-    return (
-        {placetel.SIGNATURE: placetel.signature(signing_key(key), body)}
-        if webhook.dialect == "placetel" and key
-        else {}
-    )
+    if webhook.dialect != "placetel" or not key:
+        return {}
+    return {placetel.SIGNATURE: placetel.signature(signing_key(key), body)}
 
 
 def _repeated(fields: Fields) -> Iterable[tuple[str, str]]:
@@ -63,5 +61,5 @@ def _repeated(fields: Fields) -> Iterable[tuple[str, str]]:
 
 
 def _plain(value: str | list[str]) -> str | list[str]:
-    """ "This is always an array except if you're using JSON payloads": one name stands by itself."""
+    """Zammad on `user`: "This is always an array except if you're using JSON payloads"."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value

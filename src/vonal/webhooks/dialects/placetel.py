@@ -62,7 +62,7 @@ def _peer(event: CallEvent, extension: str | None, host: str) -> dict[str, str]:
 
 
 def _ends(event: CallEvent, data: Data, host: str) -> dict[str, str]:
-    """ "from and to for outgoing internal calls are the SIP IDs of caller and callee"."""
+    """Of calls among colleagues: "from and to for outgoing internal calls are the SIP IDs of caller and callee"."""
     if data["call"]["direction"] != "internal":
         return {}
     agent = data["agent"] or {}

@@ -1,7 +1,7 @@
 """sipgate.io's push API: https://developer.sipgate.io/push-api/api-reference/. Pure.
 
 `userId` is `w` and the extension, `fullUserId` the tenant's id before it, as sipgate puts them together. A transfer,
-which sipgate tells as a second call with `origCallId` and `diversion`, changes no call's id here and is not told.
+which sipgate tells as a second call with the first one's `origCallId`, changes no id here and is not told.
 """
 
 from vonal.domain.events import CallEvent
@@ -16,7 +16,7 @@ def fields(event: CallEvent, data: Data, _host: str) -> Fields | None:
     call: Fields = [("callId", words.call_id(event))]
     match words.moment(event):
         case "newCall":
-            return [("event", "newCall"), *ends, *call, *_users(event, data)]
+            return [("event", "newCall"), *ends, *call, ("origCallId", words.call_id(event)), *_users(event, data)]
         case "answer":
             return [("event", "answer"), *call, *_answering_user(event, data), *ends, *_answering(data)]
         case "hangup":
@@ -33,14 +33,14 @@ def _users(event: CallEvent, data: Data) -> Fields:
 
 
 def _answering_user(event: CallEvent, data: Data) -> Fields:
-    """ "Only incoming calls can have this parameter"."""
+    """Who answered; "only incoming calls can have this parameter"."""
     agent = data["agent"]
     if words.direction(data) != "in" or not agent:
         return []
     found: Fields = [("user", name)] if (name := words.name(agent)) else []
-    return (
-        [*found, ("userId", _id(agent)), ("fullUserId", event.tenant_id + _id(agent))] if agent["extension"] else found
-    )
+    if agent["extension"]:
+        found += [("userId", _id(agent)), ("fullUserId", event.tenant_id + _id(agent))]
+    return found
 
 
 def _answering(data: Data) -> Fields:
