@@ -46,6 +46,7 @@ from vonal.store.secret import load_secrets
 from vonal.store.sql import to_ms
 from vonal.telephony.ari import Event
 from vonal.telephony.pbx import Pbx
+from vonal.webhooks.mask import tenant_key
 from vonal.webhooks.match import matches
 from vonal.webhooks.prepare import Preparer
 from vonal.webhooks.sender import CurlSender
@@ -94,7 +95,8 @@ class Service:
         stack.enter_context(effect.only_service(settings))
         self.db = await asyncio.to_thread(partial(open_database, settings, owner=True))
         stack.callback(self.db.close)
-        keys = Keys.of(load_secrets(settings))
+        secrets = load_secrets(settings)
+        keys = Keys.of(secrets)
         self._version, self.directory = await self.db.read(_directory)
         self._mint = partial(mint, keys)
         folders = Folders.of(settings.data_dir)
@@ -103,10 +105,15 @@ class Service:
         self.sender = CurlSender(settings.webhook_allow)
         stack.push_async_callback(self.sender.close)
         self.preparer = Preparer(
-            self.db, base_url=settings.base_url, load_recording=self.playback.load_bytes, clock=time.time
+            self.db,
+            base_url=settings.base_url,
+            load_recording=self.playback.load_bytes,
+            clock=time.time,
+            mask_key=partial(tenant_key, secrets[0]),  # the oldest: pseudonyms outlive a change of the secret
         )
         self.metrics = Metrics()
-        self.worker = Worker(self.db, self.preparer.prepare, self.sender.send, told=self.metrics.delivery_tried)
+        send = self.preparer.listening(self.sender.send)
+        self.worker = Worker(self.db, self.preparer.prepare, send, told=self.metrics.delivery_tried)
         self.post = Post.of(settings.mail_url, settings.mail_from) if settings.mail_url else None
         if self.role != "delivery":
             await self._open_telephony(stack, folders)

@@ -10,11 +10,7 @@ from litestar import HttpMethod, Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-<<<<<<< HEAD
-from vonal.api import calls, click_to_call, deliveries, extensions, health, notices, recordings
-=======
-from vonal.api import calls, click_to_call, deliveries, events, extensions, health, manifests, recordings
->>>>>>> feed
+from vonal.api import calls, click_to_call, deliveries, events, extensions, health, manifests, notices, recordings
 from vonal.api.authentication import principal_of
 from vonal.api.edge import Edge
 from vonal.api.errors import handle
@@ -29,12 +25,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *extensions.OPERATIONS,
     *recordings.OPERATIONS,
     *deliveries.OPERATIONS,
-<<<<<<< HEAD
     *notices.OPERATIONS,
-=======
     *events.OPERATIONS,
     *manifests.OPERATIONS,
->>>>>>> feed
     *health.OPERATIONS,
 )
 

@@ -50,9 +50,13 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Unsendable(Struct, frozen=True, kw_only=True):
-    """Why there is no request: the webhook was removed (`gone`) or switched off (`paused`)."""
+    """Why there is no request.
 
-    reason: Literal["gone", "paused"]
+    The webhook was removed (`gone`) or switched off (`paused`); or it did not ask for this event (`unwanted`): its
+    dialect does not tell it, or tells it only to those who asked when the call began.
+    """
+
+    reason: Literal["gone", "paused", "unwanted"]
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -151,6 +151,20 @@ def any_tenant_disabled(tx: Connection) -> set[tuple[str, str]]:
     return {(tenant_id, webhook_id) for tenant_id, webhook_id in tx.exec_driver_sql(_DISABLED)}
 
 
+def accepted_answer(
+    tenant_id: str, tx: Connection, *, webhook_id: str, call_id: str, types: Sequence[str]
+) -> str | None:
+    """The beginning of the webhook's last successful answer to an event of these types of this call, or None."""
+    tried = (
+        select(attempt.c.answer)
+        .join(table, (table.c.id == attempt.c.delivery_id) & (table.c.tenant_id == attempt.c.tenant_id))
+        .where(table.c.tenant_id == tenant_id, table.c.call_id == call_id, table.c.webhook_id == webhook_id)
+        .where(table.c.type.in_(types), attempt.c.status.between(200, 299))
+        .order_by(attempt.c.at.desc(), attempt.c.n.desc())
+    )
+    return tx.execute(tried.limit(1)).scalar()
+
+
 def any_tenant_replay(tx: Connection, delivery_id: str, *, now: datetime) -> Delivery:
     """`replay` for the operator, who does not name the tenant."""
     tenant_id = tx.execute(select(table.c.tenant_id).where(table.c.id == delivery_id)).scalar()
