@@ -38,11 +38,13 @@ class Setting(Struct, frozen=True, kw_only=True):
     """What the envelope needs beside event and webhook.
 
     `sounds`: content by recording id, of a webhook with `recording: inline`; None says why there is none: too large.
+    `preview`: a note stands where sound would be.
     """
 
     timezone: str
     base_url: str
     sounds: Mapping[str, bytes | None] = {}
+    preview: bool = False
 
 
 def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: int, timestamp: int) -> Request:
@@ -159,6 +161,8 @@ def _recording(one: Data, webhook: Webhook, setting: Setting) -> Data:
     if webhook.recording == "none" or one["state"] != "ready":
         return one
     shown = {**one, "url": f"{setting.base_url}/api/v1/recordings/{one['id']}"}
+    if webhook.recording == "inline" and setting.preview:
+        return {**shown, "inline_omitted": "preview"}
     if webhook.recording == "inline" and one["id"] in setting.sounds:
         sound = setting.sounds[one["id"]]
         shown |= {"inline_omitted": "too_large"} if sound is None else {"content_base64": b64encode(sound).decode()}

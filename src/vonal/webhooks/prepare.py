@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vonal.domain.delivery import Owed, Request, Unsendable
 from vonal.domain.directory import Webhook
@@ -58,13 +59,18 @@ class Preparer:
             yield Unsendable(reason="paused")
         elif webhook.recording == "inline" and webhook.method == "POST" and _ready(owed):
             async with self._with_sound:
-                setting = self._setting(tenant, await self._sounds(owed))
+                setting = replace(self._setting(tenant), sounds=await self._sounds(owed))
                 yield await asyncio.to_thread(self._request, owed, webhook, setting)
         else:
-            yield self._request(owed, webhook, self._setting(tenant, {}))
+            yield self._request(owed, webhook, self._setting(tenant))
 
-    def _setting(self, tenant: _Known, sounds: dict[str, bytes | None]) -> envelope.Setting:
-        return envelope.Setting(timezone=tenant.timezone, base_url=self._base_url, sounds=sounds)
+    async def preview(self, owed: Owed, webhook: Webhook) -> Request:
+        """The same request with this webhook, stored or not, but never sound in it. Raises RequestNotMade."""
+        tenant = await self._tenant(owed.event.tenant_id)
+        return self._request(owed, webhook, replace(self._setting(tenant), preview=True))
+
+    def _setting(self, tenant: _Known) -> envelope.Setting:
+        return envelope.Setting(timezone=tenant.timezone, base_url=self._base_url)
 
     def _request(self, owed: Owed, webhook: Webhook, setting: envelope.Setting) -> Request:
         try:
