@@ -88,7 +88,10 @@ class House:
         self.allow: tuple[guard.IPNetwork, ...] = LOOPBACK  # what a webhook's URL may name, beside the internet
         self.time = time.time
         self.preparer = Preparer(
-            db, base_url="https://pbx.example", load_recording=self._no_sound, clock=lambda: self.time()
+            db,
+            base_url="https://pbx.example",
+            load_recording=self._no_sound,
+            clock=lambda: self.time(),  # noqa: PLW0108 - tests put another in its place
         )
 
     def services(self, base_url: str = "http://127.0.0.1") -> Services:
