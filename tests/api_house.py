@@ -1,11 +1,13 @@
 """The API on a real socket, with a real store and a fake phone system, for tests that speak HTTP to it."""
 
 import asyncio
+import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -21,12 +23,19 @@ from vonal.calls.signing import Signer
 from vonal.calls.waiting import Waiters
 from vonal.directory.apply import apply
 from vonal.directory.credentials import Authenticator
+from vonal.directory.webhooks import Webhooks
 from vonal.domain.call import Call, Leg
 from vonal.domain.directory import ApiKey, ApiUser, Directory, Extension, Number, Outbound, Tenant, Trunk, Webhook
 from vonal.domain.errors import RecordingDeleted, RecordingIdUndecodable, RecordingNotFound, RecordingNotReady
 from vonal.store import calls
 from vonal.store.database import Database
+from vonal.webhooks import check as webhook_check
+from vonal.webhooks import guard
+from vonal.webhooks.prepare import Preparer
+from vonal.webhooks.sender import CurlSender
+from vonal.webhooks.trial import Trials
 
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 KEY = "vk_test_0123456789abcdef"
 READ_KEY = "vk_test_only_reads_calls"
 FAR_KEY = "vk_test_from_far_away_only"
@@ -79,6 +88,14 @@ class House:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.url = ""
         self.steady = 1000.0
+        self.allow: tuple[guard.IPNetwork, ...] = LOOPBACK  # what a webhook's URL may name, beside the internet
+        self.time = time.time
+        self.preparer = Preparer(
+            db,
+            base_url="https://pbx.example",
+            load_recording=self._no_sound,
+            clock=lambda: self.time(),  # noqa: PLW0108 - tests put another in its place
+        )
 
     def services(self, base_url: str = "http://127.0.0.1") -> Services:
         tenants = {one.id: one for one in DIRECTORY.tenants}
@@ -98,6 +115,14 @@ class House:
             probes={"database": self._probe},
             draining=lambda: self.draining,
             base_url=base_url,
+            webhooks=Webhooks(
+                self.db,
+                checks=[webhook_check.faults],
+                url_fault=lambda url: guard.fault_of_url(url, self.allow),
+                taken_in=self._taken_in,
+            ),
+            trials=Trials(self.db, self.preparer, CurlSender(LOOPBACK).send),
+            steady=lambda: self.steady,
         )
 
     def client(self, **more: object) -> httpx.Client:
@@ -113,6 +138,12 @@ class House:
         if tell and self.loop:
             self.loop.call_soon_threadsafe(self.waiters.notify, call)
         return call
+
+    async def _taken_in(self, _version: int) -> None:
+        self.preparer.forget()
+
+    async def _no_sound(self, _tenant_id: str, _recording_id: str) -> bytes:
+        raise AssertionError("a preview or test has asked for sound")
 
     async def _abandon(self, tenant_id: str, call_id: str, reason: str) -> None:
         self.abandoned.append((tenant_id, call_id, reason))
@@ -157,6 +188,11 @@ def running(db: Database) -> Iterator[House]:
     finally:
         house.stop()
         thread.join(10)
+
+
+def recently(**ago: float) -> str:
+    """A time shortly before now, as it stands in a request."""
+    return (datetime.now(UTC) - timedelta(**(ago or {"hours": 1}))).isoformat()
 
 
 def sound_file(path: Path, content: bytes) -> Opened:

@@ -35,6 +35,7 @@ from vonal.delivery.post import Post
 from vonal.delivery.worker import Worker
 from vonal.directory import effect
 from vonal.directory.credentials import Authenticator
+from vonal.directory.webhooks import Webhooks
 from vonal.domain.directory import Directory, Tenant
 from vonal.domain.errors import TelephonyUnavailable, VonalError
 from vonal.domain.journal import Position
@@ -46,10 +47,13 @@ from vonal.store.secret import load_secrets
 from vonal.store.sql import to_ms
 from vonal.telephony.ari import Event
 from vonal.telephony.pbx import Pbx
+from vonal.webhooks import check as webhook_check
+from vonal.webhooks.guard import fault_of_url
 from vonal.webhooks.mask import tenant_key
 from vonal.webhooks.match import matches
 from vonal.webhooks.prepare import Preparer
 from vonal.webhooks.sender import CurlSender
+from vonal.webhooks.trial import Trials
 
 log = structlog.get_logger(__name__)
 
@@ -143,6 +147,8 @@ class Service:
             probes={"database": self._probe_database, "asterisk": self._probe_asterisk, "journal": self._probe_journal},
             draining=lambda: self.draining,
             base_url=self.settings.base_url,
+            webhooks=self._webhooks(),
+            trials=Trials(self.db, self.preparer, self.sender.send),
             metrics=self.metrics,
         )
         self.metrics.gauges(
@@ -152,6 +158,14 @@ class Service:
             }
         )
         self.api = create_app(self.services)
+
+    def _webhooks(self) -> Webhooks:
+        return Webhooks(
+            self.db,
+            checks=[webhook_check.faults],
+            url_fault=partial(fault_of_url, allow=self.settings.webhook_allow),
+            taken_in=partial(effect.taken_in, self.db),
+        )
 
     def tenant(self, tenant_id: str) -> Tenant | None:
         """The tenant as the directory in effect has it."""

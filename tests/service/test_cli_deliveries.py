@@ -80,3 +80,42 @@ async def test_an_unknown_delivery_is_told_in_one_line(house: House):
     answer = run(["deliveries", "--replay", "dlv_nothing"])
     assert answer.exit_code != 0
     assert "there is no delivery dlv_nothing" in str(answer.exception)
+
+
+async def test_a_webhooks_deliveries_of_a_time_are_sent_again(house: House):
+    early = ["--from", from_ms(house.now - 3_600_000).isoformat()]
+    house.sent.clear()
+    done = run(["deliveries", "--replay-webhook", "acme/log", *early, "--json"])
+    assert json.loads(done.stdout) == {"replayed": 2}
+    await house.advance(1)
+    assert house.sent_to("log") == ["call.incoming", "call.completed"]
+    assert {one.attempt for one in house.sent if one.webhook == "log"} == {2}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--replay-webhook", "acme/log"],
+        ["--replay-webhook", "log", "--from", "2026-11-22"],
+        ["--replay-webhook", "acme/log", "--from", "soon"],
+        ["--replay-webhook", "acme/nothing", "--from", datetime.now(UTC).date().isoformat()],
+        ["--replay-webhook", "acme/log", "--from", "2020-01-01"],
+    ],
+)
+async def test_a_time_or_webhook_that_cannot_be_is_refused(house: House, options: list[str]):
+    done = run(["deliveries", *options])
+    assert done.exit_code != 0
+    assert await house.states() == ["delivered", "delivered", "open"]
+
+
+async def test_webhooks_are_listed_with_how_they_are_doing(house: House):
+    listed = json.loads(run(["webhooks", "--json"]).output)["items"]
+    assert [(one["tenant"], one["id"], one["waiting"], one["last_status"]) for one in listed] == [
+        ("acme", "log", 0, 200),
+        ("acme", "other", 1, 422),
+    ]
+    table = run(["webhooks", "--tenant", "acme"]).output
+    assert "other" in table
+    assert "crm.example" in table
+    assert "/hook" not in table
+    assert json.loads(run(["webhooks", "--tenant", "nobody", "--json"]).output)["items"] == []

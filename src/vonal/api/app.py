@@ -10,7 +10,19 @@ from litestar import HttpMethod, Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from vonal.api import calls, click_to_call, deliveries, events, extensions, health, manifests, notices, recordings
+from vonal.api import (
+    calls,
+    click_to_call,
+    deliveries,
+    events,
+    extensions,
+    health,
+    manifests,
+    notices,
+    recordings,
+    webhook_trials,
+    webhooks,
+)
 from vonal.api.authentication import principal_of
 from vonal.api.edge import Edge
 from vonal.api.errors import handle
@@ -28,6 +40,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *notices.OPERATIONS,
     *events.OPERATIONS,
     *manifests.OPERATIONS,
+    *webhooks.OPERATIONS,
+    *webhook_trials.OPERATIONS,
     *health.OPERATIONS,
 )
 
@@ -50,15 +64,18 @@ def _route(operation: Operation, services: Services) -> HTTPRouteHandler:
     async def serve(request: Request[Any, Any, Any]) -> ASGIApp:
         if operation.scope is None:
             return await operation.handler(services, request)  # type: ignore[no-any-return]
-        sent = await read(request)
-        principal = await principal_of(request, sent, services.authenticator, scope=operation.scope)
+        sent, document = await read(request, document=operation.document is not None)
+        principal = await principal_of(request, sent, services.authenticator, scopes=operation.scopes)
         parameters = into(operation.parameters, {**sent, **request.path_params})
-        asked = Asked(request=request, principal=principal, parameters=parameters)
+        asked = Asked(request=request, principal=principal, parameters=parameters, document=document)
         return await operation.handler(services, asked)  # type: ignore[no-any-return]
 
     path = re.sub(r"{(\w+)}", r"{\1:str}", operation.path)
     methods = [HttpMethod(method) for method in operation.methods]
-    return HTTPRouteHandler(path, http_method=methods, name=operation.name, status_code=200)(serve)
+    handler = HTTPRouteHandler(
+        path, http_method=methods, name=operation.name, status_code=200, request_max_body_size=operation.max_body
+    )
+    return handler(serve)
 
 
 def openapi(*, base_url: str) -> dict[str, Any]:

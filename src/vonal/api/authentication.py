@@ -26,7 +26,7 @@ class Credentials(NamedTuple):
 
 
 async def principal_of(
-    request: Request[Any, Any, Any], sent: dict[str, Any], authenticator: Authenticator, *, scope: Scope
+    request: Request[Any, Any, Any], sent: dict[str, Any], authenticator: Authenticator, *, scopes: tuple[Scope, ...]
 ) -> Principal:
     """Who asks. Takes the credentials out of the parameters `sent`.
 
@@ -37,8 +37,8 @@ async def principal_of(
     client = request.scope.get("client")
     if not principal.may_come_from(client[0] if client else ""):
         raise IpNotAllowed("These credentials may not be used from this address.")
-    if not principal.may(scope):
-        raise ScopeMissing(f"These credentials lack the scope `{scope}`.")
+    if missing := [scope for scope in scopes if not principal.may(scope)]:
+        raise ScopeMissing(f"These credentials lack the scope `{'`, `'.join(missing)}`.")
     return principal
 
 

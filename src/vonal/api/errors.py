@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from vonal.domain.errors import (
     AuthFailed,
@@ -31,8 +31,18 @@ _OF_LITESTAR: dict[int, type[VonalError]] = {
 }
 
 
+class FaultyPart(Struct, frozen=True, kw_only=True):
+    """One of several things that are wrong: where, and why."""
+
+    path: str
+    reason: str
+
+
 class Problem(Struct, frozen=True, kw_only=True):
-    """What went wrong. `code` is stable; `param`: the parameter at fault; `retryable`: the same may succeed later."""
+    """What went wrong. `code` is stable; `param`: the parameter at fault; `retryable`: the same may succeed later.
+
+    `faults`: all that is wrong, where a whole document was sent.
+    """
 
     type: str
     title: str
@@ -42,6 +52,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     param: str | None
     retryable: bool
     request_id: str
+    faults: list[FaultyPart] | UnsetType = UNSET
 
 
 def answer_to(error: VonalError, request_id: str, *, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -65,6 +76,7 @@ def problem(error: VonalError, request_id: str) -> Problem:
         param=error.param,
         retryable=error.retryable,
         request_id=request_id,
+        faults=[FaultyPart(path=path, reason=reason) for path, reason in error.faults] or UNSET,
     )
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from vonal.api.errors import MEDIA_TYPE, Problem
 from vonal.api.operation import Answers, Method, Operation
-from vonal.api.parameters import FORM, JSON, WITH_BODY
+from vonal.api.parameters import FORM, JSON, MERGE_PATCH, WITH_BODY
 from vonal.domain.errors import (
     AuthFailed,
     InvalidRequest,
@@ -57,6 +57,7 @@ Json = dict[str, Any]
 def describe(operations: Sequence[Operation], *, base_url: str) -> Json:
     """The whole description, as JSON can hold it."""
     types = {Problem, *(one.parameters for one in operations)}
+    types |= {one.document for one in operations if one.document}
     types |= {answer.body for one in operations for answer in one.answers.values() if answer.body}
     _, schemas = msgspec.json.schema_components(sorted(types, key=str), ref_template=_REF)
     paths: dict[str, Json] = {}
@@ -81,7 +82,7 @@ def describe(operations: Sequence[Operation], *, base_url: str) -> Json:
 def _operation(one: Operation, method: Method, schemas: Json) -> Json:
     fields = _fields(one.parameters, schemas)
     in_path = set(re.findall(r"{(\w+)}", one.path))
-    with_body = method in WITH_BODY and set(fields) - in_path
+    with_body = not one.document and method in WITH_BODY and set(fields) - in_path
     described: Json = {
         "operationId": one.name if method == one.methods[0] else f"{one.name}{method.title()}",
         "summary": one.summary,
@@ -90,11 +91,20 @@ def _operation(one: Operation, method: Method, schemas: Json) -> Json:
         "security": _REQUIRED if one.scope else [],
     }
     if one.description or one.scope:
-        scope = f"Needs the scope `{one.scope}`." if one.scope else ""
+        scope = _needed(one.scopes)
         described["description"] = f"{one.description} {scope}".strip()
+    if one.document:
+        kinds = (JSON, MERGE_PATCH) if method == "PATCH" else (JSON,)
+        described["requestBody"] = {"required": True, "content": {kind: _content(kind, one.document) for kind in kinds}}
     if with_body:
         described["requestBody"] = _body({name: field for name, field in fields.items() if name not in in_path})
     return described
+
+
+def _needed(scopes: tuple[str, ...]) -> str:
+    if len(scopes) > 1:
+        return f"Needs the scopes `{'`, `'.join(scopes)}`, all of them."
+    return f"Needs the scope `{scopes[0]}`." if scopes else ""
 
 
 def _fields(type_: type[Struct], schemas: Json) -> dict[str, tuple[Json, bool]]:

@@ -9,12 +9,13 @@ from litestar import Request, Response
 from litestar.types import ASGIApp
 from msgspec import Struct
 
+from vonal.api.parameters import MAX_BODY
 from vonal.api.services import Services
 from vonal.domain.directory import Scope
 from vonal.domain.errors import VonalError
 from vonal.domain.principal import Principal
 
-Method = Literal["GET", "HEAD", "POST", "DELETE"]
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Nothing(Struct, frozen=True):
@@ -23,11 +24,12 @@ class Nothing(Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A request that may be served. `parameters` is of the operation's own type."""
+    """A request that may be served. `parameters` is of the operation's own type; `document` the JSON object sent."""
 
     request: Request[Any, Any, Any]
     principal: Principal
     parameters: Any
+    document: dict[str, Any] = field(default_factory=dict)
 
     @property
     def tenant_id(self) -> str:
@@ -51,19 +53,31 @@ OpenHandler = Callable[[Services, Request[Any, Any, Any]], Awaitable[ASGIApp | R
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """`scope` None: open to everybody, and `handler` is an OpenHandler. Parameters named in `path` come from there."""
+    """`scope` None: open to everybody, and `handler` is an OpenHandler. Parameters named in `path` come from there.
+
+    With a `document` the body is one JSON object of that shape, of up to `max_body` bytes, in place of parameters.
+    """
 
     name: str
     methods: tuple[Method, ...]
     path: str
     summary: str
     description: str = ""
-    scope: Scope | None
+    scope: Scope | tuple[Scope, ...] | None
     handler: Any
     parameters: type[Struct] = Nothing
+    document: type[Struct] | None = None
+    max_body: int = MAX_BODY
     headers: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[int, Answers]
     errors: tuple[type[VonalError], ...] = ()
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """What the credentials must hold, all of it."""
+        if self.scope is None:
+            return ()
+        return self.scope if isinstance(self.scope, tuple) else (self.scope,)
 
 
 def json_answer(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import Request
 from msgspec import Struct
-from msgspec.inspect import DateTimeType, DictType, Metadata, StrType, Type, UnionType, type_info
+from msgspec.inspect import DateTimeType, DictType, ListType, Metadata, StrType, Type, UnionType, type_info
 from msgspec.structs import FieldInfo
 
 from vonal.domain.errors import (
@@ -28,6 +28,7 @@ MAX_BODY = 65_536  # bytes
 MAX_NAMES = 100
 MAX_DEPTH = 16
 JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 FORM = "application/x-www-form-urlencoded"
 WITH_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -40,16 +41,19 @@ _LOST_ZONE = re.compile(r" (?=[0-9]{2}:?[0-9]{2}$)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-async def read(request: Request[Any, Any, Any]) -> dict[str, Any]:
-    """All parameters of the request by name. Raises InvalidRequest, UnsupportedMediaType, PayloadTooLarge's cause.
+async def read(request: Request[Any, Any, Any], *, document: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All parameters of the request by name, and the body that is a `document`, which has no parameters in it.
 
     A plus sign that was not percent-encoded arrives as a space; in front of a digit it is taken for what was meant.
+    Raises InvalidRequest, UnsupportedMediaType, PayloadTooLarge's cause.
     """
     found: dict[str, Any] = {}
     _merge(found, _pairs(request.scope["query_string"]))
+    if document:
+        return found, dict(_json_pairs(_json_body(await request.body(), request.headers.get("content-type", ""))))
     if request.method in WITH_BODY and (body := await request.body()):
         _merge(found, _body_pairs(body, request.headers.get("content-type", "")))
-    return found
+    return found, {}
 
 
 def into(type_: type[Parameters], sent: dict[str, Any]) -> Parameters:
@@ -73,11 +77,20 @@ def _pairs(query: bytes) -> list[tuple[str, Any]]:
 
 
 def _body_pairs(body: bytes, content_type: str) -> list[tuple[str, Any]]:
+    return _json_pairs(body) if _kind(content_type, (JSON, FORM)) == JSON else _pairs(body)
+
+
+def _json_body(body: bytes, content_type: str) -> bytes:
+    _kind(content_type, (JSON, MERGE_PATCH))
+    return body
+
+
+def _kind(content_type: str, known: tuple[str, str]) -> str:
     kind, _, rest = content_type.partition(";")
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", rest, re.IGNORECASE)
-    if kind.strip().lower() not in (JSON, FORM) or (charset and charset[1].lower() not in ("utf-8", "utf8")):
-        raise UnsupportedMediaType(f"Send the body as {JSON} or {FORM}, in UTF-8.")
-    return _json_pairs(body) if kind.strip().lower() == JSON else _pairs(body)
+    if kind.strip().lower() not in known or (charset and charset[1].lower() not in ("utf-8", "utf8")):
+        raise UnsupportedMediaType(f"Send the body as {' or '.join(known)}, in UTF-8.")
+    return kind.strip().lower()
 
 
 def _json_pairs(body: bytes) -> list[tuple[str, Any]]:
@@ -142,6 +155,8 @@ def _converted(known: FieldInfo, value: Any) -> Any:
     name, kinds = known.encode_name, _kinds(known.type)
     if DictType in kinds and isinstance(value, str):
         value = _decoded(value, param=name)
+    elif ListType in kinds and isinstance(value, str):
+        value = [one.strip() for one in value.split(",")]
     elif isinstance(value, str):
         value = _tidied(value, name, kinds)
     elif StrType in kinds and isinstance(value, int) and not isinstance(value, bool):

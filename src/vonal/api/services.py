@@ -1,19 +1,25 @@
 """Everything the API meets, handed in by `app`."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from vonal.api.metrics import Metrics
 from vonal.calls.broadcast import Broadcast
 from vonal.calls.control import Control
+from vonal.calls.limits import Limiter
 from vonal.calls.originate import Originator
 from vonal.calls.playback import Opened
 from vonal.calls.signing import Signer
 from vonal.calls.waiting import Waiters
 from vonal.directory.credentials import Authenticator
+from vonal.directory.webhooks import Webhooks
 from vonal.domain.directory import Tenant
 from vonal.domain.telephony import Phone
 from vonal.store.database import Database
+from vonal.webhooks.trial import Trials
+
+TESTS_A_MINUTE = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,7 @@ class Services:
 
     `open_recording` is `vonal.calls.playback.Playback.open`. `probes`: each returns what is wrong, or None; any wrong
     makes `/readyz` 503, and so does `draining`, which also refuses clicks.
+    `steady` is a clock in seconds that never goes back.
     """
 
     db: Database
@@ -37,4 +44,10 @@ class Services:
     probes: Mapping[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
     draining: Callable[[], bool] = lambda: False
     base_url: str
+    webhooks: Webhooks
+    trials: Trials
+    test_limit: Limiter = field(
+        default_factory=lambda: Limiter(TESTS_A_MINUTE, seconds=60, what="Tests of the tenant's webhooks")
+    )
+    steady: Callable[[], float] = time.monotonic
     metrics: Metrics = field(default_factory=Metrics)

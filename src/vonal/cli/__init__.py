@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vonal.cli import apply, calls, deliveries, demo, doctor, engine, keys, secrets, serve
+from vonal.cli import apply, calls, deliveries, demo, doctor, engine, keys, secrets, serve, webhooks
 from vonal.cli.output import examples, told
 
 app = typer.Typer(
@@ -41,8 +41,12 @@ app.command(
         "vonal deliveries --tenant acme --webhook call-log --state parked",
         "vonal deliveries --call call_… --attempts",
         "vonal deliveries --replay dlv_…",
+        "vonal deliveries --replay-webhook acme/call-log --from 2026-11-22 --until 2026-11-23",
     )
 )(deliveries.deliveries)
+app.command(
+    epilog=examples("vonal webhooks", "vonal webhooks --tenant acme --json"),
+)(webhooks.webhooks)
 app.add_typer(keys.keys, name="keys")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(engine.app, name="engine")

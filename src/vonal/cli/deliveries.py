@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from vonal import config
+from vonal.cli import replay as ranges
 from vonal.cli.output import Json, print_json, print_table
 from vonal.domain.delivery import State
 from vonal.store import deliveries as store
@@ -28,10 +29,21 @@ def deliveries(  # noqa: PLR0913 - each is an option of the command
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="the newest so many")] = 20,
     attempts: Annotated[bool, typer.Option("--attempts", help="each attempt, and what was answered")] = False,
     replay: Annotated[str | None, typer.Option(metavar="ID", help="send this delivery again: dlv_…")] = None,
+    replay_webhook: Annotated[
+        str | None, typer.Option(metavar="TENANT/ID", help="send all of this webhook between two times again")
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="with --replay-webhook: made then or later (UTC), at most 30 days ago")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="with --replay-webhook: made before; default now")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="send again without asking")] = False,
     as_json: Json = False,
 ) -> None:
-    """List deliveries to webhooks, oldest first, or send one again. A running service sends it within a second."""
+    """List deliveries to webhooks, oldest first, or send some again. A running service sends them within a second."""
     with closing(open_database(config.load())) as db:
+        if replay_webhook is not None:
+            ranges.replay_webhook(db, replay_webhook, since=from_, until=until, yes=yes, as_json=as_json)
+            return
         if replay is not None:
             _replay(db, replay, as_json=as_json)
             return

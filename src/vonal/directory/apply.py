@@ -1,7 +1,7 @@
 """Makes the stored directory as a file says: all of it or, with one fault, nothing. What a file says: see `merge`."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from vonal.store.directory import PLURALS, PartId, Parts
 
 SIGNS: dict[Action, str] = {"add": "+", "change": "~", "remove": "-"}
 TRIES = 5
+Wanted = Document | Directory | Callable[[Parts], Document]
 
 
 class DirectoryBusy(VonalError):
@@ -47,7 +48,7 @@ class Changes(Struct, frozen=True, kw_only=True):
 
 def apply(
     db: Database,
-    wanted: Document | Directory,
+    wanted: Wanted,
     *,
     prune: bool = False,
     check: bool = False,
@@ -55,12 +56,14 @@ def apply(
 ) -> Changes:
     """Makes the directory so; with `check` only says what would change. Blocks: not for an event loop's thread.
 
-    A `Directory` says something about every part of its tenants. Raises DirectoryError with all faults.
+    A `Directory` says something about every part of its tenants. A function is given what is stored, anew whenever
+    somebody else was quicker. Raises DirectoryError with all faults.
     """
-    document = everything(wanted) if isinstance(wanted, Directory) else wanted
+    said = everything(wanted) if isinstance(wanted, Directory) else wanted
     extra = tuple(extra_checks)
     for _ in range(TRIES):
         version, stored = db.read_now(_read)
+        document = said if isinstance(said, Document) else said(stored)
         target = merge.target(document, stored, prune=prune, extra_checks=extra)
         changes = merge.differences(stored, target)
         if check or not changes:

@@ -1,5 +1,6 @@
 """Waits until the running service has taken the directory in."""
 
+import asyncio
 import fcntl
 import os
 import time
@@ -56,6 +57,18 @@ def wait_until_in_effect(
             )
         time.sleep(POLL_SECONDS)
     return False
+
+
+async def taken_in(db: Database, version: int, *, seconds: float = WAIT_SECONDS) -> None:
+    """Returns when the service that this runs in has taken this version in; Asterisk's own faults are not looked at.
+
+    Raises NotInEffect after `seconds`.
+    """
+    end = time.monotonic() + seconds
+    while (await db.read(store.any_tenant_applied))[0] < version:
+        if time.monotonic() > end:
+            raise NotInEffect("It is stored, and will take effect when the service has caught up; its log says why.")
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _locked(settings: Settings) -> bool:

@@ -4,8 +4,10 @@ Raised where the fault is known; the API renders them as `application/problem+js
 line as one line on stderr.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
+LONGEST_DETAIL = 2000  # characters
 Fault = Literal["ours", "theirs", "upstream"]
 
 
@@ -17,6 +19,7 @@ class VonalError(Exception):
     title = "Something went wrong on our side"
     fault: Fault = "ours"
     retryable = False
+    faults: tuple[tuple[str, str], ...] = ()  # (path, reason) each, where several things are wrong at once
 
     def __init__(self, detail: str, *, param: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(detail)
@@ -57,6 +60,10 @@ CallNotFound = _error("call_not_found", 404, "No such call")
 RecordingNotFound = _error("recording_not_found", 404, "No such recording")
 EventNotFound = _error("event_not_found", 404, "No such event, or it is no longer kept")
 DeliveryNotFound = _error("delivery_not_found", 404, "No such delivery")
+WebhookNotFound = _error("webhook_not_found", 404, "No such webhook")
+WebhookExists = _error("webhook_exists", 409, "There is a webhook of this id")
+WebhookLimitReached = _error("webhook_limit_reached", 409, "The tenant has as many webhooks as it may have")
+RotationUnderWay = _error("rotation_under_way", 409, "The webhook's key is being changed already")
 AgentOffline = _error("agent_offline", 409, "The agent's phone is not registered", retryable=True)
 AgentBusy = _error("agent_busy", 409, "The agent's phone is in a call", retryable=True)
 TransferNotPossible = _error("transfer_not_possible", 409, "Nobody is in conversation in this call", retryable=True)
@@ -69,6 +76,15 @@ PayloadTooLarge = _error("payload_too_large", 413, "The request is too large")
 UnsupportedMediaType = _error("unsupported_media_type", 415, "This content type is not understood")
 WebhookUrlRejected = _error("webhook_url_rejected", 422, "The webhook may not be sent there")
 RateLimited = _error("rate_limited", 429, "Too many requests", retryable=True)
+
+
+class InvalidParts(RequestError):
+    """Several things may be wrong with what was sent: `faults` has them all, `param` the first one's path."""
+
+    def __init__(self, faults: Iterable[tuple[str, str]]) -> None:
+        self.faults = tuple(faults)
+        told = "; ".join(f"{path}: {reason}" if path else reason for path, reason in self.faults)
+        super().__init__(told[:LONGEST_DETAIL], param=self.faults[0][0] or None)
 
 
 class OriginateFailed(VonalError):

@@ -1,5 +1,6 @@
 """Call events as they were told: the outbox's content, and the feed's."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -75,6 +76,12 @@ def of_call(tenant_id: str, tx: Connection, call_id: str) -> list[CallEvent]:
     """All events of a call, in order."""
     query = select(table).where(table.c.tenant_id == tenant_id, table.c.call_id == call_id)
     return [_event(row) for row in tx.execute(query.order_by(table.c.sequence))]
+
+
+def newest(tenant_id: str, tx: Connection, types: Sequence[str], *, limit: int) -> list[CallEvent]:
+    """The tenant's events of these types among its newest `limit` events of all types, newest first."""
+    latest = select(table).where(table.c.tenant_id == tenant_id).order_by(table.c.position.desc()).limit(limit)
+    return [_event(row) for row in tx.execute(latest) if row.type in types]
 
 
 def _row(one: CallEvent) -> dict[str, object]:

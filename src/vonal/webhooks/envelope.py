@@ -44,6 +44,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     `sounds`: content by recording id, of a webhook with `recording: inline`; None says why there is none: too large.
     `mask_key`: the tenant's, for masks of kind hash. `ringing`: for dialects, by public number, whom it rings.
+    `preview`: a note stands where sound would be.
     """
 
     timezone: str
@@ -51,6 +52,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     sounds: Mapping[str, bytes | None] = {}
     mask_key: bytes = b""
     ringing: Mapping[str, Sequence[Mapping[str, Any]]] = {}
+    preview: bool = False
 
 
 def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: int, timestamp: int) -> Request:
@@ -184,6 +186,8 @@ def _recording(one: Data, webhook: Webhook, setting: Setting) -> Data:
     if webhook.recording == "none" or one["state"] != "ready":
         return one
     shown = {**one, "url": f"{setting.base_url}/api/v1/recordings/{one['id']}"}
+    if webhook.recording == "inline" and setting.preview:
+        return {**shown, "inline_omitted": "preview"}
     if webhook.recording == "inline" and one["id"] in setting.sounds:
         sound = setting.sounds[one["id"]]
         shown |= {"inline_omitted": "too_large"} if sound is None else {"content_base64": b64encode(sound).decode()}

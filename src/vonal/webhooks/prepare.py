@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vonal.domain import numbers
 from vonal.domain.delivery import Owed, Request, Unsendable
@@ -76,20 +77,27 @@ class Preparer:
         elif not webhook.enabled:
             yield Unsendable(reason="paused")
         elif webhook.dialect != "native":
-            yield await self._spoken(owed, webhook, self._setting(owed, tenant, {}))
+            yield await self._spoken(owed, webhook, self._setting(owed, tenant, webhook))
         elif webhook.recording == "inline" and webhook.method == "POST" and _ready(owed):
             async with self._with_sound:
-                setting = self._setting(owed, tenant, await self._sounds(owed))
+                setting = replace(self._setting(owed, tenant, webhook), sounds=await self._sounds(owed))
                 yield await asyncio.to_thread(self._request, owed, webhook, setting)
         else:
-            yield self._request(owed, webhook, self._setting(owed, tenant, {}))
+            yield self._request(owed, webhook, self._setting(owed, tenant, webhook))
 
-    def _setting(self, owed: Owed, tenant: _Known, sounds: dict[str, bytes | None]) -> envelope.Setting:
-        webhook = tenant.webhooks[owed.webhook_id]
+    async def preview(self, owed: Owed, webhook: Webhook) -> Request:
+        """The same request with this webhook, stored or not, but never sound in it. Raises RequestNotMade."""
+        tenant = await self._tenant(owed.event.tenant_id)
+        setting = replace(self._setting(owed, tenant, webhook), preview=True)
+        try:
+            return self._request(owed, webhook, setting)
+        except NotTold as fault:
+            raise RequestNotMade(str(fault)) from fault
+
+    def _setting(self, owed: Owed, tenant: _Known, webhook: Webhook) -> envelope.Setting:
         return envelope.Setting(
             timezone=tenant.timezone,
             base_url=self._base_url,
-            sounds=sounds,
             mask_key=self._mask_key(owed.event.tenant_id) if webhook.mask else b"",
             ringing=tenant.ringing,
         )
