@@ -215,9 +215,9 @@ def cpu_here() -> float:
     return (used.ru_utime + used.ru_stime) * 1000
 
 
-def cpu_tree(pid: int) -> float:
-    """The CPU time (ms) of a process with all its descendants, also those that have ended."""
-    if not pid:
+def cpu_tree(*roots: int) -> float:
+    """The CPU time (ms) of processes with all their descendants, also those that have ended; 0 is no process."""
+    if not any(roots):
         return 0.0
     stats = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -225,7 +225,7 @@ def cpu_tree(pid: int) -> float:
             stats[int(path.parent.name)] = path.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
-    family = {pid}
+    family = set(roots)
     while more := {one for one, fields in stats.items() if int(fields[1]) in family} - family:
         family |= more
     return sum(sum(map(int, stats[one][11:15])) for one in family if one in stats) * TICK
