@@ -10,12 +10,12 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pycurl
-import world
-from world import Figures, Spec
 
+import world
 from vonal.domain.delivery import Request
 from vonal.webhooks import envelope
 from vonal.webhooks.sender import CurlSender
+from world import Figures, Spec
 
 Post = Callable[[int, Request], Awaitable[object]]
 

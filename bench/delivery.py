@@ -46,7 +46,9 @@ def main() -> None:
 
 def _words() -> argparse.ArgumentParser:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all but rows", choices=[*PARTS, []])
+    words.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all but rows", choices=[*PARTS, []]
+    )
     words.add_argument("--quick", action="store_true", help="one small round of everything: a look, no measurement")
     words.add_argument("--json", action="store_true", help="the figures as JSON")
     words.add_argument("--only", choices=STORES, help="one database")

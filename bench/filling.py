@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import psycopg
-import world
 
+import world
 from vonal.domain.events import next_event
 
 PIECE = 250_000
@@ -21,7 +21,8 @@ _NUMBERS = {
 }
 _EVENT = """{numbers}
 INSERT INTO event (id, tenant_id, call_id, sequence, type, at, data)
-SELECT 'evt_' || {id}, 'dead' || (i % {lanes}) / {per_tenant}, 'call_' || {id}, 1, 'call.completed', {at}, {data} FROM n"""
+SELECT 'evt_' || {id}, 'dead' || (i % {lanes}) / {per_tenant}, 'call_' || {id}, 1, 'call.completed', {at}, {data}
+FROM n"""
 _DELIVERY = """{numbers}
 INSERT INTO delivery (id, tenant_id, webhook_id, event_id, call_id, type, state, attempts, tries, created_at, due_at,
                       done_at, last_status)
@@ -101,7 +102,10 @@ def _values(store: str, *, first: int, end: int, lanes: int, rows: int, delivere
 
 def _id(rows: int) -> str:
     step = len(ALPHABET) ** PLACES // rows
-    letters = (f"substr('{ALPHABET}', 1 + (i * {step} / {32**place}) % 32, 1)" for place in reversed(range(PLACES)))
+    letters = (
+        f"substr('{ALPHABET}', CAST(1 + i * {step} / {32**place} % 32 AS integer), 1)"
+        for place in reversed(range(PLACES))
+    )
     return f"({' || '.join(letters)} || 'xxxxxxxxxxxx' || substr('' || (1000000000 + i), 2))"
 
 
@@ -109,4 +113,3 @@ def _data(store: str) -> str:
     call = world.call("dead", 0)
     data = msgspec.json.encode(next_event(call, "call.completed", call.started_at).data).decode().replace("'", "''")
     return f"CAST('{data}' AS BLOB)" if store == "sqlite" else f"convert_to('{data}', 'UTF8')"
-

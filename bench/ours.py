@@ -16,8 +16,6 @@ from typing import Any
 
 import sink
 import world
-from world import Figures, Spec
-
 from vonal import logs
 from vonal.api.metrics import Metrics
 from vonal.config import Settings
@@ -31,6 +29,7 @@ from vonal.store.database import Database
 from vonal.webhooks.match import matches
 from vonal.webhooks.prepare import Preparer
 from vonal.webhooks.sender import CurlSender
+from world import Figures, Spec
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 PATIENCE = 15.0  # s without a request, after which those that have not come are missing
@@ -100,8 +99,7 @@ async def _open_loop(db: Database, spec: Spec, tenants: Tenants) -> Figures:
         cpu, server = world.cpu_here() - cpu, world.cpu_tree(spec.server) - server
         came = sink.take(spec.sink)
         grown = world.rss_mb() - before
-    wire = world.percentiles([(at - in_hand[one]) / 1e6 for one, at in came.items() if one in in_hand])
-    commit = world.percentiles([(at - committed[one]) / 1e6 for one, at in came.items() if one in committed])
+    wire, commit = world.delays(in_hand, came), world.delays(committed, came)
     return Figures(
         events=len(told),
         missing=sum(one.id not in came for one in told),

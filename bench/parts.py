@@ -8,17 +8,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
-import filling
 import msgspec
-import world
 from msgspec import Struct
+
+import filling
+import world
 from postgresql import Server, running_server
 from sink import Sink
-from world import Figures, Spec
-
 from vonal.config import Settings
 from vonal.store import migrate
 from vonal.store.database import Database
+from world import Figures, Spec
 
 STORES = ("sqlite", "postgresql")
 PARTS = ("floor", "burst", "peers", "latency", "isolation", "backlog", "rows")

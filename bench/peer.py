@@ -70,7 +70,7 @@ async def _open_loop(spec: Spec, tell: Tell, server: int) -> Figures:
     await sink.until(spec.sink, len(told), patience=PATIENCE)
     after = _cpu(server)
     came = sink.take(spec.sink)
-    wire = world.percentiles([(at - in_hand[one]) / 1e6 for one, at in came.items() if one in in_hand])
+    wire = world.delays(in_hand, came)
     return Figures(
         events=len(told),
         missing=sum(one not in came for one in in_hand),

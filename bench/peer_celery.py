@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import peer
 import requests
 import requests.adapters
-import world
 from celery import Celery
+
+import peer
+import world
 from world import Figures, Spec
 
 HERE = Path(__file__).parent

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import peer
 import procrastinate
+
+import peer
 import world
 from world import Figures, Spec
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct
+
 from parts import Size
 from world import Figures
 
@@ -27,10 +28,9 @@ class Line(Struct, frozen=True):
 
 def lines(find: Find, stores: tuple[str, ...], size: Size) -> list[Line]:
     """Every comparison that what was measured allows."""
-    found = []
+    found: list[Line] = []
     for store in stores:
-        for line in _of(find, store, size):
-            found.append(Line(f"{store}: {line.what}", line.reached, line.target))
+        found += [Line(f"{store}: {line.what}", line.reached, line.target) for line in _of(find, store, size)]
     return found
 
 
@@ -49,10 +49,12 @@ def _of(find: Find, store: str, size: Size) -> Iterator[Line]:
         beside = find("isolation", f"{store}, {name}")
         yield from _ratio(f"healthy p50 beside {name}, of that alone", beside, alone, "wire_p50", "")
         yield from _ratio(f"healthy p99 beside {name}, of that alone", beside, alone, "wire_p99", "≤ 1.2")
-    yield from _backlog(find(f"backlog", f"{store}, {size.backlog} rows"), find("backlog", f"{store}, 0 rows"), size)
+    yield from _backlog(find("backlog", f"{store}, {size.backlog} rows"), find("backlog", f"{store}, 0 rows"), size)
     for part, name, what in (("rows", "per_s", "burst"), ("50/s", "wire_p99", "event → wire p99 at 50/s")):
         many, none = find(part, f"{store}, {size.rows} rows"), find(part, f"{store}, 0 rows")
         yield from _ratio(f"{what} with {size.rows:,} delivered rows, of that with none", many, none, name, "")
+        if many and many.size_mb and part == "rows":
+            yield Line("size on disk, MB", many.size_mb)
 
 
 def _rates(find: Find, ours: Figures) -> Iterator[Line]:

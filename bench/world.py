@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +23,6 @@ HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "tests"))
 
 from sample_calls import answered_call  # noqa: E402 - lies beside us
-
 from vonal.domain.call import Call, Party  # noqa: E402
 from vonal.domain.directory import Directory, Security, Tenant, Webhook, WebhookScope  # noqa: E402
 from vonal.domain.events import CallEvent, next_event  # noqa: E402
@@ -107,7 +106,7 @@ def tenant_of(kind: str, lane: int) -> str:
     return f"{kind}{lane // PER_TENANT}"
 
 
-def webhook(kind: str, lane: int, url: str) -> Webhook:
+def webhook(lane: int, url: str) -> Webhook:
     """A signed webhook that wants the records of its number."""
     return Webhook(
         id=f"w{lane % PER_TENANT}",
@@ -121,9 +120,7 @@ def webhook(kind: str, lane: int, url: str) -> Webhook:
 
 def hooks(spec: Spec) -> list[Webhook]:
     """Those that answer, by lane."""
-    return [
-        webhook("ok", lane, f"http://127.0.0.{1 + lane % HOSTS}:{spec.sink}/ok/{lane}") for lane in range(spec.lanes)
-    ]
+    return [webhook(lane, f"http://127.0.0.{1 + lane % HOSTS}:{spec.sink}/ok/{lane}") for lane in range(spec.lanes)]
 
 
 def dead_hooks(spec: Spec) -> list[Webhook]:
@@ -132,7 +129,7 @@ def dead_hooks(spec: Spec) -> list[Webhook]:
     for lane in range(spec.dead):
         kind = spec.kinds[lane % len(spec.kinds)]
         port = 9 if kind == "refused" else spec.dead_sink
-        made.append(webhook("dead", lane, f"http://127.1.{lane // 250}.{1 + lane % 250}:{port}/{kind}/{lane}"))
+        made.append(webhook(lane, f"http://127.1.{lane // 250}.{1 + lane % 250}:{port}/{kind}/{lane}"))
     return made
 
 
@@ -174,7 +171,7 @@ def bodies(spec: Spec, told: Sequence[CallEvent]) -> list[tuple[str, dict[str, A
 
 
 class Metronome:
-    """Lays items in `at`'s reach at a fixed rate, whatever becomes of them; a thread, so that a busy loop hides nothing.
+    """Gives items out at a fixed rate, whatever becomes of them; a thread, so that a busy loop hides nothing.
 
     `await take()` gives what is there: (monotonic ns when it came, item). Empty when all were given out.
     """
@@ -236,9 +233,10 @@ def rss_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def percentiles(times: Sequence[float]) -> tuple[float | None, float | None]:
-    """p50 and p99."""
-    if not times:
+def delays(since: Mapping[str, int], came: Mapping[str, int]) -> tuple[float | None, float | None]:
+    """p50 and p99 (ms), by id and monotonic ns; what has not come is taken to come now."""
+    now = time.monotonic_ns()
+    those = sorted((came.get(one, now) - at) / 1e6 for one, at in since.items())
+    if not those:
         return None, None
-    those = sorted(times)
     return those[len(those) // 2], those[min(len(those) * 99 // 100, len(those) - 1)]
