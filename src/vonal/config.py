@@ -49,6 +49,11 @@ class Settings:
         return (self.public_url or f"http://{host}:{port}").rstrip("/")
 
     @property
+    def is_postgresql(self) -> bool:
+        """Whether several processes can share the database."""
+        return self.database_url.startswith("postgresql")
+
+    @property
     def sqlalchemy_url(self) -> str:
         """SQLAlchemy's form of `database_url`, with the driver that we ship."""
         if not self.database_url:
