@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from vonal.cli import secrets
 from vonal.config import Settings
+from vonal.store import sealing
 from vonal.store.opening import open_database
 from vonal.store.secret import append_secret
 
@@ -16,5 +16,5 @@ if __name__ == "__main__":
     for _ in range(MOST):
         append_secret(settings)
         print("key", flush=True)
-        db.submit(secrets._seal_anew).result()
+        db.submit(sealing.any_tenant_seal_anew).result()
         print("rows", flush=True)

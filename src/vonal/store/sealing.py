@@ -27,13 +27,14 @@ def any_tenant_has_older(tx: Connection) -> bool:
 
 
 def any_tenant_seal_anew(tx: Connection) -> int:
-    """Seals with the newest key all rows that are not sealed by it; how many they were. Raises CannotUnseal.
+    """Seals with the newest key there is all rows that are not sealed by it; how many they were. Raises CannotUnseal.
 
     A running service is told to read the directory again, and with it the new key.
     """
     vault = any_tenant_vault(tx)
     if vault is None:
         return 0
+    vault.reload()
     settings.any_tenant_lock_directory(tx)  # nobody changes a row between our reading and writing it
     found = list(_older(tx, vault.key_ids[-1]))
     for part, row in found:
