@@ -126,6 +126,15 @@ def test_what_a_kill_left_unscrubbed_is_scrubbed_at_the_next_start(plain: Settin
         assert shows_marker(plain, db) == []
 
 
+def test_a_file_that_is_being_read_is_scrubbed_at_a_later_start(plain: Settings) -> None:
+    with closing(Database(plain.sqlalchemy_url)) as reading, reading.engine.connect() as tx:
+        assert tx.execute(text("SELECT count(*) FROM webhook")).scalar() == 2
+        with closing(open_database(plain, owner=True)) as db:
+            assert all(one.startswith("sealed:") for one in rows(db))
+    with closing(open_database(plain, owner=True)) as db:
+        assert shows_marker(plain, db) == []
+
+
 def test_half_sealed_rows_are_all_read_and_the_rest_is_sealed(plain: Settings) -> None:
     with closing(open_database(plain)) as db:
         before = loaded(db)
