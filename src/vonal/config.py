@@ -39,7 +39,7 @@ class Settings:
     event_days: int = _setting(90, "days that call events and manifests' details are kept")
     mail_url: str = _setting("", "smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…; no mail is sent when empty")
     mail_from: str = _setting("", "sender of mails, such as vonal@example.com")
-    secret_key: str = _setting("", "protects opaque ids; made in the data folder when empty")
+    secret_key: str = _setting("", "protects stored secrets and opaque ids; made in the data folder when empty")
     log: str = _setting("text", "`text` or `json`")
 
     @property
