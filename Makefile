@@ -28,9 +28,10 @@ lint: ## style, types, and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: ## how fast it is, beside the least that is possible on this machine
-	@tools/setup.sh test
+bench: ## how fast it is, beside the least that is possible on this machine and beside others that do the same
+	@tools/setup.sh bench
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/delivery.py
 
 LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --no-emit-index-url --custom-compile-command "make lock" $(UPGRADE)

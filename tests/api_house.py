@@ -15,9 +15,11 @@ import uvicorn
 
 from fake_telephony import FakeTelephony
 from vonal.api import Services, create_app, server
+from vonal.calls.broadcast import Broadcast
 from vonal.calls.control import Control
 from vonal.calls.originate import Originator
 from vonal.calls.playback import Opened
+from vonal.calls.signing import Signer
 from vonal.calls.waiting import Waiters
 from vonal.directory.apply import apply
 from vonal.directory.credentials import Authenticator
@@ -79,6 +81,7 @@ class House:
         self.telephony.registered = {("acme", "101"), ("acme", "102")}
         self.sounds: dict[tuple[str, str], Opened | Exception] = {}
         self.waiters = Waiters()
+        self.broadcast = Broadcast()
         self.abandoned: list[tuple[str, str, str]] = []
         self.draining = False
         self.wrong: str | None = None
@@ -104,6 +107,8 @@ class House:
             ),
             control=Control(self.db, self.telephony, tenant=tenants.get),
             waiters=self.waiters,
+            broadcast=self.broadcast,
+            signer=Signer([b"an-older-secret-0123", b"a-newer-secret-45678"]),
             tenant=tenants.get,
             phones=self.telephony.phones,
             open_recording=self._open,

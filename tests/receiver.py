@@ -13,7 +13,10 @@ from aiohttp import web
 
 @dataclass(frozen=True, kw_only=True)
 class Got:
-    """A request as it came over the wire. `path_qs`: path and query, still encoded."""
+    """A request as it came over the wire.
+
+    `path_qs`: path and query, still encoded. `peer`: the common name in the client's certificate, if it showed one.
+    """
 
     method: str
     path: str
@@ -22,6 +25,7 @@ class Got:
     headers: dict[str, str]
     body: bytes
     at: float
+    peer: str | None = None
 
     @property
     def json(self) -> Any:
@@ -98,6 +102,7 @@ class Receiver:
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body,
             at=asyncio.get_running_loop().time(),
+            peer=_common_name(request.get_extra_info("peercert")),
         )
         answer = self._script(got)
         async with self._arrived:
@@ -135,6 +140,11 @@ class Receiver:
                 await self._closing.wait()
         except TimeoutError:
             pass
+
+
+def _common_name(certificate: Any) -> str | None:
+    subject = dict(pair for (pair,) in certificate["subject"]) if certificate else {}
+    return subject.get("commonName")
 
 
 def _response(answer: Answer) -> web.Response:

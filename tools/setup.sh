@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes .venv and gets the embedded Asterisk. Run by `make`: tools/setup.sh run|lint|test
+# Makes .venv and gets the embedded Asterisk. Run by `make`: tools/setup.sh run|lint|test|bench
 #   run   what Vonal needs           lint  and the tools of its developers          test  and what the tests need
+#   bench and those that it is measured beside
 # As root it installs missing Debian packages; as anybody else it says which ones an administrator must add.
 set -eu
 cd "$(dirname "$0")/.."
@@ -20,6 +21,10 @@ need() {
 
 postgresql() {
     command -v postgres || ls /usr/lib/postgresql/*/bin/postgres
+}
+
+redis() {
+    command -v redis-server || command -v redis-check-rdb
 }
 
 install_packages() {
@@ -70,6 +75,9 @@ if [ "$kind" = test ]; then
     need curl command -v curl
     need nodejs command -v node
     need php-cli command -v php
+elif [ "$kind" = bench ]; then
+    need postgresql postgresql
+    need redis-tools redis # the server is in it, and unlike the package redis-server it sets up no service
 fi
 install_packages
 
@@ -79,7 +87,10 @@ if [ "$(cat .venv/place 2>/dev/null)" != "$place" ]; then
     "$python" -m venv --clear .venv
     echo "$place" >.venv/place
 fi
-if [ "$kind" = run ] && [ ! -e .venv/stamp-dev ]; then
+# Each lock holds all of the one before, and what is there already is not taken away.
+if [ "$kind" = bench ] || [ -e .venv/stamp-bench ]; then
+    install_python stamp-bench requirements-bench.txt
+elif [ "$kind" = run ] && [ ! -e .venv/stamp-dev ]; then
     install_python stamp-run requirements.txt
 else
     install_python stamp-dev requirements-dev.txt

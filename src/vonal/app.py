@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -15,8 +15,10 @@ from vonal.api.app import create_app
 from vonal.api.metrics import Metrics
 from vonal.api.server import Server
 from vonal.api.services import Services
+from vonal.calls.broadcast import Broadcast
 from vonal.calls.control import Control
 from vonal.calls.folders import Folders
+from vonal.calls.forgetting import Forgetting
 from vonal.calls.ingest import Ingest, Taken
 from vonal.calls.originate import Originator
 from vonal.calls.people import People
@@ -24,9 +26,12 @@ from vonal.calls.playback import Playback
 from vonal.calls.recordings import Recorder
 from vonal.calls.reference import Keys, mint
 from vonal.calls.retention import Retention
+from vonal.calls.signing import Signer
 from vonal.calls.tracker import is_urgent
 from vonal.calls.waiting import Waiters
 from vonal.config import Settings
+from vonal.delivery.mailer import Mailer
+from vonal.delivery.post import Post
 from vonal.delivery.worker import Worker
 from vonal.directory import effect
 from vonal.directory.credentials import Authenticator
@@ -35,14 +40,16 @@ from vonal.domain.directory import Directory, Tenant
 from vonal.domain.errors import TelephonyUnavailable, VonalError
 from vonal.domain.journal import Position
 from vonal.store import directory as directories
-from vonal.store import idempotency
+from vonal.store import idempotency, notices
 from vonal.store import settings as notes
 from vonal.store.opening import open_database
 from vonal.store.secret import load_secrets
+from vonal.store.sql import to_ms
 from vonal.telephony.ari import Event
 from vonal.telephony.pbx import Pbx
 from vonal.webhooks import check as webhook_check
 from vonal.webhooks.guard import fault_of_url
+from vonal.webhooks.mask import tenant_key
 from vonal.webhooks.match import matches
 from vonal.webhooks.prepare import Preparer
 from vonal.webhooks.sender import CurlSender
@@ -55,6 +62,7 @@ NODE = "vonal"
 DIRECTORY_LOOK_SECONDS = 0.25
 HOUSEKEEPING_SECONDS = 5.0
 RECONCILE_EVERY = 12  # times housekeeping
+NOTICES_KEPT = timedelta(days=90)
 DRAIN_CALLS_SECONDS = 20.0
 DRAIN_DELIVERIES_SECONDS = 10.0
 
@@ -91,7 +99,8 @@ class Service:
         stack.enter_context(effect.only_service(settings))
         self.db = await asyncio.to_thread(partial(open_database, settings, owner=True))
         stack.callback(self.db.close)
-        keys = Keys.of(load_secrets(settings))
+        secrets = load_secrets(settings)
+        keys = Keys.of(secrets)
         self._version, self.directory = await self.db.read(_directory)
         self._mint = partial(mint, keys)
         folders = Folders.of(settings.data_dir)
@@ -100,19 +109,27 @@ class Service:
         self.sender = CurlSender(settings.webhook_allow)
         stack.push_async_callback(self.sender.close)
         self.preparer = Preparer(
-            self.db, base_url=settings.base_url, load_recording=self.playback.load_bytes, clock=time.time
+            self.db,
+            base_url=settings.base_url,
+            load_recording=self.playback.load_bytes,
+            clock=time.time,
+            mask_key=partial(tenant_key, secrets[0]),  # the oldest: pseudonyms outlive a change of the secret
         )
         self.metrics = Metrics()
-        self.worker = Worker(self.db, self.preparer.prepare, self.sender.send, told=self.metrics.delivery_tried)
+        send = self.preparer.listening(self.sender.send)
+        self.worker = Worker(self.db, self.preparer.prepare, send, told=self.metrics.delivery_tried)
+        self.post = Post.of(settings.mail_url, settings.mail_from) if settings.mail_url else None
         if self.role != "delivery":
             await self._open_telephony(stack, folders)
 
     async def _open_telephony(self, stack: AsyncExitStack, folders: Folders) -> None:
         self.pbx = Pbx(self.settings)
         self.waiters = Waiters()
+        self.broadcast = Broadcast()
         self.ingest = Ingest(self.db, self._people(), matches=matches, told=self._told)
         self.recorder = Recorder(self.db, folders, settle=self.ingest.settle, asterisk_pid=lambda: self.pbx.engine.pid)
         self.retention = Retention(self.db, folders, settle=self.ingest.settle)
+        self.forgetting = Forgetting(self.db, days=self.settings.event_days)
         ari = await stack.enter_async_context(self.pbx.ari)
         self.authenticator = Authenticator(self.db)
         stack.callback(self.authenticator.close)
@@ -122,6 +139,8 @@ class Service:
             originator=Originator(self.db, ari, tenant=self.tenant, abandon=self.ingest.abandon),
             control=Control(self.db, ari, tenant=self.tenant),
             waiters=self.waiters,
+            broadcast=self.broadcast,
+            signer=Signer(load_secrets(self.settings)),
             tenant=self.tenant,
             phones=ari.phones,
             open_recording=self.playback.open,
@@ -196,9 +215,11 @@ class Service:
         jobs = [self._follow_directory(), self._keep_house()]
         if self.role != "telephony":
             jobs.append(self.worker.run())
+            if self.post:
+                jobs.append(Mailer(self.db, self.post, tenant=self.tenant, where=self.settings.base_url).run())
         if self.role != "delivery":
             jobs += [self._take_journal(), self.pbx.keep_running(self._restarted), self.recorder.run()]
-            jobs += [self.retention.run(), self._listen()]
+            jobs += [self.retention.run(), self.forgetting.run(), self._listen()]
         return jobs
 
     async def _take_journal(self) -> None:
@@ -212,6 +233,7 @@ class Service:
     def _told(self, taken: Taken) -> None:
         if self.role == "all":
             self.worker.push(taken.owed)
+        self.broadcast.ring({call.tenant_id for call in taken.calls.values()})
         for call in taken.calls.values():
             self.waiters.notify(call)
             if call.state == "completed" and call.revision == 1:
@@ -283,6 +305,7 @@ class Service:
         if rounds % RECONCILE_EVERY == 0:
             await self._reconcile()
             await self.db.write(lambda tx: idempotency.any_tenant_purge(tx, now=now))
+            await self.db.write(lambda tx: notices.any_tenant_forget(tx, before=to_ms(now - NOTICES_KEPT)))
 
     async def _restarted(self) -> None:
         log.warning("asterisk_restarted", pid=self.pbx.engine.pid)

@@ -151,6 +151,16 @@ webhooks[0].url           | https://u:p@crm.example/         | : holds a user or
 webhooks[0].events        | [call.incomming]                 | [0]: no event call.incomming is known; did you mean call.incoming?
 webhooks[0].events        | [call.ended, call.ended]         | [1]: call.ended stands twice
 webhooks[0].recording     | inline                           | : inline needs the method POST
+webhooks[2]               | {id: d, url: "https://a.example", dialect: zammad, method: GET, events: [call.incoming]} | .method: the dialect zammad needs POST
+webhooks[2]               | {id: d, url: "https://a.example", dialect: sipgate, events: [call.completed]} | .events[0]: the dialect sipgate cannot tell call.completed; it tells call.incoming,
+webhooks[2]               | {id: d, url: "https://a.example", dialect: zammad, events: [call.ended]} | .events: call.answered and call.ended are told after
+webhooks[2]               | {id: d, url: "https://a.example", dialect: placetel, events: [call.incoming], fields: [call.id]} | .fields: mean nothing
+webhooks[2]               | {id: d, url: "https://a.example", dialect: placetel, events: [call.incoming], recording: inline} | .recording: the dialect placetel carries no
+webhooks[2]               | {id: d, url: "https://a.example", dialect: zammad, events: [call.incoming], scope: {extensions: [101]}} | .scope.extensions: with the dialect
+webhooks[2]               | {id: d, url: "https://a.example", dialect: morse, events: [call.incoming]} | .dialect: "morse" is none of native,
+webhooks[0].mask          | {from.numer: last4}              | ["from.numer"]: no text about people stands there; did you mean from.number?
+webhooks[0].mask          | {call.id: hash}                  | ["call.id"]: cannot be masked
+webhooks[0].mask          | {from.number: first4}            | ["from.number"]: "first4" is none of
 webhooks[1].fields        | [call.id, call..id]              | [1]: expected a path
 webhooks[0].scope         | {extensions: [109]}              | .extensions[0]: extension 109 does not exist
 webhooks[0].scope         | {numbers: [+3611111111]}         | .numbers[0]: +3611111111 is none of the tenant's numbers
@@ -295,3 +305,28 @@ def test_faults_show_no_secret() -> None:
     found = form_faults(text)
     assert len(found) == 3
     assert not any("s3c" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (["it@acme.example", "o'neil+vonal@sub.acme.example"], []),
+        (["it"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@acme.example", "it@acme.example"], ["notify[1]: it@acme.example stands twice"]),
+        (["it@acme.example,boss@acme.example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["IT <it@acme.example>"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@acme..example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@acme.example\nBcc: all@acme.example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@acme.example\n"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["it@-acme.example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        (["ön@acme.example"], ["notify[0]: expected a mail address, such as it@acme.example"]),
+        ([f"n{one}@acme.example" for one in range(10)], []),
+        (
+            [f"n{one}@acme.example" for one in range(11)],
+            ["notify: has more than 10 addresses; use a list of your mail server"],
+        ),
+    ],
+)
+def test_addresses_that_are_notified_can_bear_a_mail(addresses: list[str], expected: list[str]) -> None:
+    data = changed(lambda _, tenant: tenant.update(notify=addresses))
+    assert faults(data) == [f"tenants[0].{one}" for one in expected]

@@ -122,7 +122,7 @@ def test_no_more_than_its_room_is_kept_in_memory():
     lane = _lane([])
     for owed in _calls(lanes.ROOM + 10):
         lane.push(owed)
-    assert lane._size() == lanes.ROOM
+    assert len(lane._waiting) == lanes.ROOM
     assert not lane.complete
 
 
@@ -132,7 +132,7 @@ def test_a_webhook_that_is_down_keeps_nothing_in_memory():
         owed = lane.next(NOW)
         assert owed is not None
         lane.fails_at(NOW, DOWN, lane.failed(owed))
-    assert lane._size() == 0
+    assert len(lane._waiting) == 0
     assert lane.next(NOW + 1000) is None
     assert not lane.wants_load(NOW)
     assert lane.wake_at() == NOW + 1000
@@ -154,7 +154,7 @@ def test_the_window_opens_with_success_and_closes_with_failure():
     for _ in range(10):
         for owed in _taken(lane)[:1]:
             lane.answered(owed)
-            lane.works()
+            lane.works(NOW)
     _taken(lane)
     assert len(lane.flying) == lanes.WINDOW
     owed = next(iter(lane.flying.values()))[0]

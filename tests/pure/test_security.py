@@ -102,6 +102,13 @@ def test_get_signs_path_and_query_as_they_are_sent():
     assert Verifier(KEY).sign(request.headers["webhook-id"], at, sent) == request.headers["webhook-signature"]
 
 
+def test_while_keys_change_a_get_is_signed_with_both():
+    request = _request(Security(type="hmac", key=KEY, previous_key=OLD_KEY), method="GET", timestamp=1_800_000_000)
+    sent, at = request.url.removeprefix("https://crm.example"), datetime.fromtimestamp(1_800_000_000, UTC)
+    made = [Verifier(key).sign(request.headers["webhook-id"], at, sent) for key in (KEY, OLD_KEY)]
+    assert request.headers["webhook-signature"].split() == made
+
+
 def test_the_secrets_of_a_request_are_named_so_that_no_log_shows_them():
     for security in (
         Security(type="basic", user="crm", password="s3cr3t"),

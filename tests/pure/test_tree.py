@@ -12,14 +12,31 @@ from documents import ROOT
 LONGEST_FILE = 400  # lines
 LONGEST_FUNCTION = 50
 FOLDERS = ("src", "tests", "docs", "tools", "bench", ".ci")
-TEXT = {"", ".py", ".md", ".sh", ".toml", ".txt", ".j2", ".conf", ".html", ".css", ".js", ".svg", ".yaml", ".mako"}
+TEXT = {
+    "",
+    ".py",
+    ".md",
+    ".sh",
+    ".toml",
+    ".txt",
+    ".j2",
+    ".conf",
+    ".html",
+    ".css",
+    ".js",
+    ".svg",
+    ".yaml",
+    ".mako",
+    ".php",
+    ".mjs",
+}
 CODE = sorted(ROOT.glob("src/**/*.py"))
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 # Places of one machine; of the system's own folders only those that every Debian has are named.
 MACHINE = re.compile(r"(?<![\w.{}])/(work|home|root|opt/(?!vonal)|mnt|Users)/[\w.]")
 # Names under which nobody lives, this machine, and the pages of standards and of what we stand on.
 HOSTS = re.compile(
-    r"([\w-]+\.)*(example|invalid|test|localhost)$|(www\.)?example\.(com|org|net)$|[\d.]+$|\[?[\da-f:.]+\]?$"
+    r"([\w-]+\.)*(example|invalid|test|localhost|local|internal)$|(www\.)?example\.(com|org|net)$|[\d.]+$|\[?[\da-f:.]+\]?$"
     r"|(www\.)?(apache\.org|asterisk\.org|w3\.org|standardwebhooks\.com|rfc-editor\.org|sqlite\.org|json-schema\.org)$"
     r"|docs\.asterisk\.org$|datatracker\.ietf\.org$|[a-z]$"
 )

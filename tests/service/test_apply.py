@@ -15,6 +15,7 @@ import typer
 import yaml
 from typer.testing import CliRunner
 
+from certificates import Authority
 from directories import EXAMPLE, directory, example, second_tenant
 from vonal.cli.apply import apply as apply_command
 from vonal.config import Settings
@@ -91,6 +92,35 @@ def test_one_fault_and_nothing_is_changed(database: Database) -> None:
         apply(database, document(data))
     assert stored(database) == before
     assert version(database) == 1
+
+
+def _with_certificate(days: int) -> dict[str, Any]:
+    own = Authority().issue("vonal", days=days)
+    data = example()
+    data["tenants"][0]["webhooks"][1]["tls"] = {"certificate": own.certificate, "key": own.key}
+    return data
+
+
+def test_certificate_and_key_of_a_webhook_are_stored_as_they_stand_in_the_file(database: Database) -> None:
+    data = _with_certificate(days=1)
+    apply(database, document(data))
+    [tenant] = database.read_now(store.any_tenant_load).tenants
+    [tls] = [one.tls for one in tenant.webhooks if one.tls]
+    assert {"certificate": tls.certificate, "key": tls.key} == data["tenants"][0]["webhooks"][1]["tls"]
+
+
+def test_a_stored_certificate_that_has_grown_old_refuses_no_file_that_is_about_something_else(
+    database: Database,
+) -> None:
+    old = _with_certificate(days=-1)
+    database.submit(lambda tx: store.any_tenant_save(tx, store.parts_of(directory(old)))).result()
+    file = example()
+    del file["tenants"][0]["webhooks"]
+    file["tenants"][0]["name"] = "Another"
+    assert apply(database, document(file)).items
+    for prune in (False, True):
+        with pytest.raises(DirectoryError, match=r"^tenants\[0\]\.webhooks\[1\]\.tls\.certificate: has expired"):
+            apply(database, document(old), prune=prune)
 
 
 def test_a_list_in_the_file_is_the_whole_truth_about_that_part(database: Database) -> None:
@@ -269,7 +299,10 @@ def test_the_command_reads_standard_input_and_answers_json(settings: Settings) -
         (EXAMPLE[:380], "line "),
         (EXAMPLE.replace("webhooks:", "webhoks:"), "tenants[0].webhoks: unknown key; did you mean webhooks?"),
         (EXAMPLE.replace("{{ caller }}", "{{ caller }"), "tenants[0].webhooks[0].params.who: "),
-        (EXAMPLE.replace("hmac,", "encrypted,"), "tenants[0].webhooks[1].security.type: encrypted bodies"),
+        (
+            EXAMPLE.replace("hmac, key: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "encrypted, key: short"),
+            "tenants[0].webhooks[1].security.key: a key to encrypt with",
+        ),
     ],
 )
 def test_faults_come_without_traceback_and_with_exit_code_2(settings: Settings, text: str, expected: str) -> None:

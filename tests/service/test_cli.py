@@ -35,6 +35,7 @@ COMMANDS = [
     ["doctor"],
     *(["keys", one] for one in ("create", "list", "revoke")),
     *(["engine", one] for one in ("install", "status", "stop")),
+    *(["secrets", one] for one in ("status", "rotate")),
 ]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

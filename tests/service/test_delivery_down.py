@@ -1,5 +1,6 @@
 """A webhook that is down, disabled, removed, switched off or corrected: what waits for it, and what others notice."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, event
 
 from delivery_house import DELIVERED, DOWN, House, status, webhook
 from sample_calls import events_of_call
+from vonal.delivery import retry
 from vonal.store import lanes
 from vonal.store.database import Database
 from vonal.store.sql import from_ms
@@ -34,15 +36,31 @@ async def test_a_webhook_that_is_down_is_asked_by_one_request_at_a_time(house: H
     assert len(house.sent) - before <= 10
 
 
-async def test_everything_arrives_soon_after_a_webhook_is_back(house: House):
+async def test_everything_arrives_soon_after_a_webhook_is_back_at_a_bounded_rate(house: House):
     house.script = lambda *_: DOWN
     for _ in range(200):
         await house.tell(events_of_call(types=("call.completed",)))
     await house.settle()
     await house.pass_time(3600, step=30)
     house.script = lambda *_: DELIVERED
-    await house.pass_time(65)
+    before = len(house.sent)
+    await house.pass_time(75)
     assert await house.states() == ["delivered"] * 200
+    assert max(Counter(one.at for one in house.sent[before:]).values()) <= retry.DRAIN_PER_S + 1
+
+
+async def test_the_rate_grows_while_a_backlog_is_drained(house: House):
+    house.script = lambda *_: DOWN
+    backlog = [event for _ in range(3000) for event in events_of_call(types=("call.completed",))]
+    await house.tell(backlog, push=False)
+    await house.settle()
+    await house.pass_time(60, step=5)
+    before = len(house.sent)
+    house.script = lambda *_: DELIVERED
+    await house.pass_time(150)
+    per_second = Counter(one.at for one in house.sent[before:])
+    assert len(house.sent) - before >= 3000
+    assert 2 * retry.DRAIN_PER_S <= max(per_second.values()) <= 4 * retry.DRAIN_PER_S + 1
 
 
 async def test_live_events_are_not_lost_because_a_webhook_was_down_before(house: House):

@@ -2,21 +2,17 @@
 
 import asyncio
 import ipaddress
-import ssl
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 import ports
+from certificates import self_signed, server_context
 from receiver import Answer, Receiver, receiving
 from vonal.domain.delivery import Request
 from vonal.webhooks.sender import LONGEST_ANSWER, CurlSender, retry_after
@@ -194,36 +190,11 @@ async def test_only_http_and_https_are_spoken(sender: CurlSender):
 
 
 async def test_a_certificate_nobody_vouches_for_is_refused(sender: CurlSender, tmp_path: Path):
-    async with receiving(ssl_context=_own_certificate(tmp_path)) as receiver:
+    async with receiving(ssl_context=server_context(self_signed(), tmp_path)) as receiver:
         outcome = await sender.send(_post(receiver.url.replace("http:", "https:")))
         assert (outcome.error, outcome.fault) == ("tls_not_trusted", "theirs")
         assert "certificate" in outcome.answer
         assert receiver.requests == []
-
-
-def _own_certificate(folder: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "own.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context
 
 
 async def test_retry_after_is_read(receiver: Receiver, sender: CurlSender):

@@ -10,7 +10,19 @@ from litestar import HttpMethod, Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from vonal.api import calls, click_to_call, deliveries, extensions, health, recordings, webhook_trials, webhooks
+from vonal.api import (
+    calls,
+    click_to_call,
+    deliveries,
+    events,
+    extensions,
+    health,
+    manifests,
+    notices,
+    recordings,
+    webhook_trials,
+    webhooks,
+)
 from vonal.api.authentication import principal_of
 from vonal.api.edge import Edge
 from vonal.api.errors import handle
@@ -25,6 +37,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *extensions.OPERATIONS,
     *recordings.OPERATIONS,
     *deliveries.OPERATIONS,
+    *notices.OPERATIONS,
+    *events.OPERATIONS,
+    *manifests.OPERATIONS,
     *webhooks.OPERATIONS,
     *webhook_trials.OPERATIONS,
     *health.OPERATIONS,

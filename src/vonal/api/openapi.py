@@ -183,7 +183,7 @@ def _answer(answer: Answers, method: Method) -> Json:
 
 
 def _content(kind: str, body: Any) -> Json:
-    if body:
+    if body and kind == JSON:
         return {"schema": {"$ref": _REF.format(name=body.__name__)}}
     return {"schema": {"type": "object"} if kind == JSON else {"type": "string"}}
 

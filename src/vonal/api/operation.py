@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """A good answer as the OpenAPI tells of it: JSON of the type `body`, or `media_types` of sound or text."""
+    """A good answer as the OpenAPI tells of it: JSON of the type `body`, and `media_types` of sound or text."""
 
     description: str
     body: Any = None

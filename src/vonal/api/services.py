@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from vonal.api.metrics import Metrics
+from vonal.calls.broadcast import Broadcast
 from vonal.calls.control import Control
 from vonal.calls.limits import Limiter
 from vonal.calls.originate import Originator
 from vonal.calls.playback import Opened
+from vonal.calls.signing import Signer
 from vonal.calls.waiting import Waiters
 from vonal.directory.credentials import Authenticator
 from vonal.directory.webhooks import Webhooks
@@ -34,6 +36,8 @@ class Services:
     originator: Originator
     control: Control
     waiters: Waiters
+    broadcast: Broadcast
+    signer: Signer
     tenant: Callable[[str], Tenant | None]
     phones: Callable[[str], Awaitable[dict[str, Phone]]]
     open_recording: Callable[[str, str, str | None], Awaitable[Opened]]

@@ -114,6 +114,25 @@ class CallRecord(Struct, kw_only=True, forbid_unknown_fields=True):
     custom: dict[str, Any]
 
 
+class TenantShape(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whose call it is."""
+
+    id: str
+    timezone: str
+
+
+class Envelope(Struct, kw_only=True, forbid_unknown_fields=True):
+    """An event as webhooks and the feed tell it. `data` is a call, or the part of it that `fields` chooses."""
+
+    id: str
+    type: str
+    timestamp: Time
+    schema: str
+    sequence: int
+    tenant: TenantShape
+    data: dict[str, Any]
+
+
 class CallPage(Struct, kw_only=True):
     """Calls, newest first. `next_cursor` goes into `after`; null on the last page."""
 

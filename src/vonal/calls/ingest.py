@@ -5,7 +5,7 @@ those in the store. When a transaction fails, memory is thrown away and read aga
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -198,8 +198,7 @@ class Ingest:
         calls.any_tenant_save(tx, changed)
         events.any_tenant_add(tx, told)
         recordings.any_tenant_keep(tx, changed, self._formats())
-        for tenant_id in {one.tenant_id for one in told}:
-            taken.owed += self._owe(tenant_id, tx, [one for one in told if one.tenant_id == tenant_id])
+        taken.owed += deliveries.any_tenant_enqueue(tx, list(self._wanted(told)), now=datetime.now(UTC))
         for call in changed:
             taken.calls[call.id] = call
             taken.recorded = taken.recorded or (call.state == "ended" and bool(call.recordings))
@@ -208,11 +207,12 @@ class Ingest:
             else:
                 open_[call.id] = call
 
-    def _owe(self, tenant_id: str, tx: Connection, told: list[CallEvent]) -> list[Owed]:
-        tenant = self.people.tenants.get(tenant_id)
-        hooks = tenant.webhooks if tenant else []
-        now = datetime.now(UTC)
-        return deliveries.enqueue(tenant_id, tx, events=told, webhooks=hooks, matches=self._matches, now=now)
+    def _wanted(self, told: Iterable[CallEvent]) -> Iterator[tuple[CallEvent, Webhook]]:
+        for event in told:
+            tenant = self.people.tenants.get(event.tenant_id)
+            for hook in tenant.webhooks if tenant else ():
+                if self._matches(hook, event):
+                    yield event, hook
 
     def _formats(self) -> dict[str, Format]:
         return {key: tenant.recording.format for key, tenant in self.people.tenants.items()}

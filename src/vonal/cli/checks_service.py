@@ -14,7 +14,8 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from vonal.cli.checks import Finding
-from vonal.config import Settings
+from vonal.config import Settings, SettingsError
+from vonal.delivery.post import Post, said
 from vonal.directory import effect
 from vonal.domain.call import Call, new_id
 from vonal.domain.delivery import Outcome
@@ -125,6 +126,18 @@ async def _reached(settings: Settings, *, service: bool) -> Finding:
     return Finding(check=check, state="fail" if service else "warn", found=f"{url} answers {status}", do=do)
 
 
+def mail(settings: Settings) -> Finding:
+    """The mail server is reached and lets us in; nothing is sent."""
+    try:
+        found = Post.of(settings.mail_url, settings.mail_from).check()
+    except SettingsError as fault:
+        return Finding(check="mail", state="fail", found=str(fault), do="correct the setting")
+    except OSError as fault:
+        do = "look at VONAL_MAIL_URL, and into the mail server's log; notices wait meanwhile"
+        return Finding(check="mail", state="fail", found=said(fault), do=do)
+    return Finding(check="mail", state="ok", found=found)
+
+
 def delivery() -> Finding:
     """A signed webhook.test, by the real sender, to a receiver of our own."""
     return asyncio.run(_delivery())
@@ -210,6 +223,8 @@ def _advice(outcome: Outcome) -> str:
         "name_not_found": "look at the host in the webhook's url",
         "not_connected": "is the CRM running, and does a firewall let us through?",
         "timeout": "the CRM must answer sooner; let it do its work after the answer",
-        "tls_not_trusted": "the CRM's certificate must be valid for its name",
+        "tls_not_trusted": "the CRM's certificate must be valid for its name, of an authority that we trust (tls.ca)",
+        "tls_refused": "the CRM wants another certificate of ours: look at tls.certificate",
+        "tls_failed": "the CRM may want a certificate of ours: look at tls.certificate and tls.key",
     }
     return advice.get(outcome.error or "", "look into the CRM's log: anything but 2xx is tried again")

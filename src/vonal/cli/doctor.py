@@ -52,6 +52,8 @@ def findings(settings: Settings, *, webhook: str | None = None) -> Iterator[Find
     yield checks.host_name()
     yield checks_service.public_address(settings, service=service)
     yield checks_service.delivery()
+    if settings.mail_url:
+        yield checks_service.mail(settings)
     if webhook is not None:
         yield checks_service.webhook(settings, webhook)
 

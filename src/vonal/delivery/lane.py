@@ -7,7 +7,9 @@ memory, and one request at a time asks whether it is back (`retry.gate`).
 
 from collections import deque
 from collections.abc import Sequence
+from math import ceil
 from typing import Literal
+from zlib import crc32
 
 from vonal.delivery import retry
 from vonal.domain.delivery import LaneState, Outcome, Owed
@@ -19,13 +21,25 @@ FIRST_WINDOW = 4
 PATIENCE = 3  # sweeps
 DOWN = 2  # failures in a row
 LONG_DOWN = 3  # failures in a row after which a success makes due what has been put off
+CATCH_UP_MS = 1000  # while draining: so much of what was not sent in time may follow at once
+NEVER = 1 << 62
+SHARDS = 64  # shares of all lanes, which processes lease from each other
+Kind = Literal["fast", "slow", "failing"]
+
+
+def shard_of(key: tuple[str, str]) -> int:
+    """The share that a lane, (tenant, webhook), belongs to."""
+    return crc32("/".join(key).encode()) % SHARDS
 
 
 class Lane:
     """One webhook's queue. `more`: the database may hold something to send that is not here."""
 
-    def __init__(self, key: tuple[str, str], state: LaneState) -> None:
+    def __init__(self, key: tuple[str, str], state: LaneState, *, epoch: int = 0) -> None:
         self.key = key
+        self.shard, self.epoch = shard_of(key), epoch  # of the lease under which this queue is worked off
+        self.host = ""  # where its last request went
+        self.slow = False  # its last request took long
         self.tenant_id, self.webhook_id = key
         self.closed: Literal["", "paused", "disabled"] = ""
         self.fails = state.fails
@@ -35,20 +49,29 @@ class Lane:
         self.flying: dict[str, tuple[Owed, int]] = {}  # by call, with the wave it went out in
         self._window = 1 if state.fails else FIRST_WINDOW
         self._queues: dict[str, deque[Owed]] = {}
+        self._waiting: set[str] = set()  # the ids of all in the queues
         self._held: dict[str, str] = {}  # call → its delivery that failed, which is not written yet
         self._settling: set[str] = set()  # deliveries whose outcome is not written yet
         self._meanwhile: set[str] = set()  # deliveries settled while a load was under way
         self._late: list[Owed] = []  # pushed while a load was under way
         self._returned: dict[str, Owed] = {}  # put back while a load was under way, and not sent again since
         self._gates = {False: state.next_at, True: 0}
-        self._failing_since: int | None = None
+        self._failing_since = state.failing_since
+        self._draining_since: int | None = None
+        self._slot = 0.0  # while draining: when the next record may go
+        self._sleep_until = NEVER
         self._wave = 0
         self._reports = 0
 
     @property
-    def suspect(self) -> bool:
-        """Its last attempt failed."""
-        return self.fails > 0
+    def kind(self) -> Kind:
+        """Whose places its requests take."""
+        return "failing" if self.fails else "slow" if self.slow else "fast"
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is under way, and nothing waits to be written."""
+        return not (self.flying or self._settling or self.loading)
 
     def reported(self) -> None:
         """The sweep found something due. Mostly it is under way already; if not, the database is read."""
@@ -61,15 +84,15 @@ class Lane:
         """Takes a delivery straight from memory after its commit; later ones of a call must be pushed later."""
         if self.loading:
             self._late.append(owed)
-        if self.complete and self._size() < ROOM and not self._knows(owed.id):
-            self._queues.setdefault(_call(owed), deque()).append(owed)
+        if self.complete and len(self._waiting) < ROOM and not self._knows(owed.id):
+            self._append(owed)
         elif not self.loading and not self._knows(owed.id):
             self.complete = False
-            self.more = self.more or owed.live or self._size() < REFILL
+            self.more = self.more or owed.live or len(self._waiting) < REFILL
 
     def wants_load(self, now: int) -> bool:
         """Whether the database should be read now."""
-        crowded = not self.complete and self._size() >= REFILL
+        crowded = not self.complete and len(self._waiting) >= REFILL
         if not self.more or self.loading or self.closed or crowded:
             return False
         return min(self._gates.values()) <= now
@@ -88,10 +111,10 @@ class Lane:
         if self.closed:
             return
         busy = {owed.id for owed, _ in self.flying.values()} | self._settling | self._meanwhile
-        self._queues.clear()
+        self._clear()
         for owed in rows:
             if owed.id not in busy:
-                self._queues.setdefault(_call(owed), deque()).append(owed)
+                self._append(owed)
         self.complete = whole
         self.more = self.more or (not whole and len(rows) >= limit)
         for owed in self._returned.values():
@@ -107,29 +130,29 @@ class Lane:
 
     def next(self, now: int) -> Owed | None:
         """The next to send now, marked as under way; None when there is none or enough is under way."""
+        self._sleep_until = NEVER
         if self.closed or len(self.flying) >= self._window or len(self._settling) >= ROOM:
             return None
+        if not self._queues and self.complete:
+            self._draining_since = None
         for call, queue in self._queues.items():
             if _is_late(queue[0], now):
                 self._forget_late(call, queue, now)
                 return self.next(now)
-            if self._sendable_at(call, queue) <= now:
-                owed = queue.popleft()
-                self._returned.pop(owed.id, None)
-                if not queue:
-                    del self._queues[call]
-                self.flying[call] = owed, self._wave
-                return owed
+            sendable_at = self._sendable_at(call, queue)
+            if sendable_at <= now:
+                return self._take(call, queue, now)
+            self._sleep_until = min(self._sleep_until, sendable_at)
         return None
 
     def wake_at(self) -> int | None:
-        """When to ask `next` or `wants_load` again, if nothing happens before."""
+        """When to ask again after `next` gave nothing, if nothing happens before."""
         if self.closed or len(self.flying) >= self._window:
             return None
-        times = [self._sendable_at(call, queue) for call, queue in self._queues.items() if self._may_go(call)]
+        wake_at = self._sleep_until
         if self.more and not self.loading:
-            times.append(min(self._gates.values()))
-        return min(times, default=None)
+            wake_at = min(wake_at, *self._gates.values())
+        return wake_at if wake_at < NEVER else None
 
     def answered(self, owed: Owed) -> None:
         """The webhook took it: the call's next event may go, though this is not written yet."""
@@ -162,9 +185,11 @@ class Lane:
         self.flying.pop(_call(owed), None)
         self.shed()
 
-    def works(self) -> tuple[LaneState | None, bool]:
+    def works(self, now: int) -> tuple[LaneState | None, bool]:
         """The webhook answers: (its clock if that changed, whether it was down for long)."""
         failed, self.fails = self.fails, 0
+        if failed >= DOWN:
+            self._draining_since, self._slot = now, float(now)
         self._gates = {False: 0, True: 0}
         self._failing_since = None
         self._window = min(self._window + 1, WINDOW)
@@ -176,6 +201,7 @@ class Lane:
             self.fails += 1
             self._wave += 1
         self._window = 1
+        self._draining_since = None
         if self._failing_since is None:
             self._failing_since = now
         asked = retry.asked_to_wait(outcome)
@@ -184,12 +210,12 @@ class Lane:
         if self.fails >= DOWN:
             self.shed()
         long_down = self.fails >= DOWN and now - self._failing_since >= retry.GIVE_UP_MS
-        clock = LaneState(fails=self.fails, next_at=self._gates[False])
+        clock = LaneState(fails=self.fails, next_at=self._gates[False], failing_since=self._failing_since)
         return clock, (now - retry.GIVE_UP_MS if long_down else None)
 
     def shed(self) -> None:
         """Lets go of what waits; the database has it."""
-        self._queues.clear()
+        self._clear()
         self.complete, self.more = False, True
 
     def close(self, why: Literal["paused", "disabled"]) -> None:
@@ -203,25 +229,39 @@ class Lane:
         self.shed()
         self._gates = {False: 0, True: 0}
 
-    def _size(self) -> int:
-        return sum(map(len, self._queues.values()))
+    def _append(self, owed: Owed) -> None:
+        self._queues.setdefault(_call(owed), deque()).append(owed)
+        self._waiting.add(owed.id)
+
+    def _clear(self) -> None:
+        self._queues.clear()
+        self._waiting.clear()
+
+    def _take(self, call: str, queue: deque[Owed], now: int) -> Owed:
+        owed = queue.popleft()
+        self._waiting.discard(owed.id)
+        self._returned.pop(owed.id, None)
+        if not queue:
+            del self._queues[call]
+        if self._draining_since is not None and not owed.live:
+            self._slot = max(self._slot, now - CATCH_UP_MS) + retry.drain_gap(now - self._draining_since)
+        self.flying[call] = owed, self._wave
+        return owed
 
     def _knows(self, delivery_id: str) -> bool:
-        if delivery_id in self._settling or any(owed.id == delivery_id for owed, _ in self.flying.values()):
-            return True
-        return any(owed.id == delivery_id for queue in self._queues.values() for owed in queue)
-
-    def _may_go(self, call: str) -> bool:
-        return call not in self.flying and call not in self._held
+        known = delivery_id in self._settling or delivery_id in self._waiting
+        return known or any(owed.id == delivery_id for owed, _ in self.flying.values())
 
     def _sendable_at(self, call: str, queue: deque[Owed]) -> int:
-        if not self._may_go(call):
-            return 1 << 62
-        return max(queue[0].due_at, self._gates[queue[0].live])
+        if call in self.flying or call in self._held:
+            return NEVER
+        first = queue[0]
+        at = max(first.due_at, self._gates[first.live])
+        return at if first.live or self._draining_since is None else max(at, ceil(self._slot))
 
     def _forget_late(self, call: str, queue: deque[Owed], now: int) -> None:
         while queue and _is_late(queue[0], now):
-            queue.popleft()  # the worker's sweep drops it in the database
+            self._waiting.discard(queue.popleft().id)  # the worker's sweep drops it in the database
         if not queue:
             del self._queues[call]
 
@@ -231,6 +271,9 @@ class Lane:
             queue.appendleft(owed)
         elif self.complete:
             self._queues[_call(owed)] = deque([owed])
+        else:
+            return
+        self._waiting.add(owed.id)
 
 
 def _is_late(owed: Owed, now: int) -> bool:

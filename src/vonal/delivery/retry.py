@@ -19,6 +19,11 @@ GONE = 410
 LIVE_GATES_S = (0, 1, 2, 5, 10, 20)
 RECORD_GATES_S = (0, 5, 30, 60)
 
+# One that is back gets its backlog at a bounded rate, which grows as long as it goes well.
+DRAIN_PER_S = 20
+DRAIN_DOUBLES_MS = 60_000
+DRAIN_DOUBLINGS = 6  # after that there is no bound any more
+
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """What becomes of a delivery after an attempt. `blame`: who has to wait because of it."""
@@ -49,6 +54,12 @@ def judge(outcome: Outcome, *, tries: int, expires_at: int | None, now: int, cha
 def asked_to_wait(outcome: Outcome) -> int:
     """`Retry-After` within reason, in ms."""
     return min(max(outcome.retry_after_s or 0, 0), LONGEST_RETRY_AFTER_S) * 1000
+
+
+def drain_gap(since_ms: int) -> float:
+    """Ms between two records to a webhook that is back since so many ms: 20/s at first, each minute twice as many."""
+    doublings = since_ms // DRAIN_DOUBLES_MS
+    return 0.0 if doublings >= DRAIN_DOUBLINGS else 1000 / (DRAIN_PER_S << doublings)
 
 
 def gate(fails: int, *, live: bool) -> int:

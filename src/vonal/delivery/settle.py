@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from vonal.domain.delivery import Settled
-from vonal.store import lanes
+from vonal.store import settling
 from vonal.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -26,8 +26,9 @@ RETRY_S = 1.0
 class Settler:
     """`add` outcomes; `done` is called with each batch after its commit."""
 
-    def __init__(self, db: Database, done: Callable[[list[Settled]], None]) -> None:
+    def __init__(self, db: Database, done: Callable[[list[Settled]], None], *, node: str | None = None) -> None:
         self._db = db
+        self._node = node
         self._done = done
         self._waiting: list[Settled] = []
         self._writing: asyncio.Task[None] | None = None
@@ -69,7 +70,7 @@ class Settler:
 
     async def _write(self, batch: list[Settled]) -> bool:
         try:
-            await self._db.write(partial(lanes.any_tenant_settle, results=batch))
+            await self._db.write(partial(settling.any_tenant_settle, results=batch, node=self._node))
         except Exception as fault:  # noqa: BLE001 - whatever it is, what was sent must be written some time
             log.error("delivery.not_written", waiting=len(self._waiting), error=repr(fault))  # noqa: TRY400
             return False

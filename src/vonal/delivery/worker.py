@@ -7,8 +7,8 @@ this file knows neither HTTP nor envelopes. Everything here runs on one event lo
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import timedelta
 from functools import partial
 
@@ -17,7 +17,9 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from vonal.delivery import retry
-from vonal.delivery.lane import DOWN, Lane
+from vonal.delivery.lane import DOWN, Lane, shard_of
+from vonal.delivery.leases import RENEW_S, AllLanes, Leases
+from vonal.delivery.room import SLOW_MS, Flight, Room
 from vonal.delivery.settle import Settler
 from vonal.domain.delivery import LaneState, Outcome, Owed, Request, Settled, Unsendable
 from vonal.domain.errors import VonalError
@@ -27,9 +29,8 @@ from vonal.store.database import Database
 log = structlog.get_logger(__name__)
 Prepare = Callable[[Owed], AbstractAsyncContextManager[Request | Unsendable]]
 Send = Callable[[Request], Awaitable[Outcome]]
-IN_FLIGHT = 256
-SUSPECTS_IN_FLIGHT = 64  # of them, to webhooks whose last attempt failed
 SWEEP_S = 1.0
+SHORTEST_SWEEP_S = 0.05
 FORGET_EVERY_S = 3600.0
 KEPT = timedelta(days=30)
 
@@ -52,60 +53,81 @@ class Worker:
         prepare: Prepare,
         send: Send,
         *,
+        leases: Leases | None = None,
         told: Callable[[str], None] = lambda _: None,
         clock: Callable[[], int] = milliseconds,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._db, self._prepare, self._send = db, prepare, send
         self._told, self._clock, self._chance = told, clock, chance
-        self._settler = Settler(db, self._settled)
+        self._leases: Leases = leases or AllLanes()
+        self._settler = Settler(db, self._settled, node=self._leases.node)
+        self._room = Room()
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._again: dict[str, Owed | None] = {}  # by delivery: how it waits once its outcome is written
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
-        self._hungry: dict[tuple[str, str], Lane] = {}  # lanes that found no free place
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sending: dict[Lane, set[asyncio.Task[None]]] = {}
         self._digests: dict[tuple[str, str], str] = {}
-        self._flying = 0
-        self._suspects = 0
+        self._woken = asyncio.Event()
         self._stopping = False
 
     @property
     def in_flight(self) -> int:
         """Requests under way."""
-        return self._flying
+        return len(self._room.flights)
 
     async def run(self) -> None:
         """Sweeps for ever: what the database owes is sent, whatever happened to pushes."""
+        async with asyncio.TaskGroup() as group:
+            if self._leases.node is not None:
+                group.create_task(self._keep_leases())
+            group.create_task(self._sweep_for_ever())
+
+    async def _sweep_for_ever(self) -> None:
         forget_at = 0.0
         await self._surviving(self.refresh)
         while True:
+            self._woken.clear()
             await self._surviving(self.sweep)
             if time.monotonic() >= forget_at:
                 forget_at = time.monotonic() + FORGET_EVERY_S
                 await self._surviving(self._forget)
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(SHORTEST_SWEEP_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), SWEEP_S - SHORTEST_SWEEP_S)
 
-    def push(self, owed: Iterable[Owed]) -> None:
-        """Sends these at once if their lanes are free."""
-        touched = {}
+    def wake(self) -> None:
+        """Another process has written something that may be for us: the next sweep comes at once."""
+        self._woken.set()
+
+    def push(self, owed: Iterable[Owed]) -> bool:
+        """Sends these at once if their lanes are free. Returns whether some are for other processes."""
+        touched, for_others = {}, False
         for one in owed:
             lane = self._lane(one.lane, LaneState())
+            if lane is None:
+                for_others = True
+                continue
             lane.push(one)
             touched[one.lane] = lane
         for lane in touched.values():
             self._pump(lane)
+        return for_others
 
     async def sweep(self) -> None:
         """Looks what is due in the database, and drops what is too late."""
         now = self._clock()
+        self._room.tell_slow(now)
+        self._feed()
         late, due = await self._db.read(partial(_look, now=now))
         if late:
             dropped = await self._db.write(partial(lanes.any_tenant_expire, now=now))
             log.info("delivery.too_late", count=dropped)
         for tenant_id, webhook_id, state in due:
-            lane = self._lane((tenant_id, webhook_id), state)
-            lane.reported()
-            self._pump(lane)
+            if (lane := self._lane((tenant_id, webhook_id), state)) is not None:
+                lane.reported()
+                self._pump(lane)
 
     async def refresh(self) -> None:
         """To be called when the directory has changed: webhooks may be new, removed, corrected or enabled again."""
@@ -143,12 +165,40 @@ class Worker:
         for timer in self._timers.values():
             timer.cancel()
         await self._settler.finish()
+        await self._surviving(self._leases.give_up)
 
     async def _forget(self) -> None:
         before = self._clock() - KEPT // timedelta(milliseconds=1)
-        forgotten = True
-        while forgotten:
-            forgotten = bool(await self._db.write(partial(deliveries.any_tenant_forget, before=before)))
+        after: int | None = 0
+        while after is not None:
+            _, after = await self._db.write(partial(deliveries.any_tenant_forget, before=before, after=after))
+
+    async def _keep_leases(self) -> None:
+        expiry: asyncio.TimerHandle | None = None
+        while True:
+            await self._surviving(self._renew)
+            if expiry:
+                expiry.cancel()
+            expiry = asyncio.get_running_loop().call_later(max(self._leases.remaining_s(), 0), self._lose, None)
+            await asyncio.sleep(min(RENEW_S, self._leases.remaining_s() / 4) if self._leases.remaining_s() > 0 else 0.2)
+
+    async def _renew(self) -> None:
+        lost = await self._leases.renew(self._is_quiet)
+        if lost:
+            log.info("delivery.leases_lost", shards=len(lost))
+            self._lose(lost)
+
+    def _is_quiet(self, shard: int) -> bool:
+        return all(lane.quiet for lane in self._lanes.values() if lane.shard == shard)
+
+    def _lose(self, shards: set[int] | None) -> None:
+        """Other processes have these shards, or all: what is under way in them is broken off."""
+        for lane in [one for one in self._lanes.values() if shards is None or one.shard in shards]:
+            del self._lanes[lane.key]
+            for task in self._sending.pop(lane, set()):
+                task.cancel()
+            if (timer := self._timers.pop(lane.key, None)) is not None:
+                timer.cancel()
 
     async def _surviving(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -156,30 +206,37 @@ class Worker:
         except Exception as fault:  # noqa: BLE001 - the next sweep tries again; deliveries must not end for it
             log.error("delivery.sweep_failed", error=repr(fault))  # noqa: TRY400
 
-    def _lane(self, key: tuple[str, str], state: LaneState) -> Lane:
-        if key not in self._lanes:
-            self._lanes[key] = Lane(key, state)
-        return self._lanes[key]
+    def _lane(self, key: tuple[str, str], state: LaneState) -> Lane | None:
+        lane = self._lanes.get(key)
+        if lane is None:
+            shard = shard_of(key)
+            epoch = self._leases.epoch(shard)
+            if epoch is None or self._leases.is_leaving(shard):
+                return None
+            lane = self._lanes[key] = Lane(key, state, epoch=epoch)
+        return lane
 
     def _pump(self, lane: Lane) -> None:
+        if self._stopping or not self._is_ours(lane):
+            return
         now = self._clock()
-        while self._has_room(lane) and (owed := lane.next(now)) is not None:
-            self._start(lane, owed)
-        if not self._stopping and lane.wants_load(now):
+        while self._room.has_place(lane):
+            if (owed := lane.next(now)) is None:
+                break
+            self._start(lane, owed, now)
+        else:
+            self._room.wait(lane)
+            return
+        if lane.wants_load(now):
             self._task(self._load(lane, *lane.begin_load(now)))
         self._set_timer(lane, now)
 
-    def _has_room(self, lane: Lane) -> bool:
-        if self._stopping:
-            return False
-        if self._flying < IN_FLIGHT and (not lane.suspect or self._suspects < SUSPECTS_IN_FLIGHT):
-            return True
-        self._hungry[lane.key] = lane
-        return False
+    def _is_ours(self, lane: Lane) -> bool:
+        leases = self._leases
+        return leases.epoch(lane.shard) == lane.epoch and not leases.is_leaving(lane.shard)
 
     def _feed(self) -> None:
-        hungry, self._hungry = self._hungry, {}
-        for lane in hungry.values():
+        while (lane := self._room.next_fed()) is not None:
             self._pump(lane)
 
     def _set_timer(self, lane: Lane, now: int) -> None:
@@ -190,16 +247,17 @@ class Worker:
             delay = min(wake_at - now, 3_600_000) / 1000
             self._timers[lane.key] = asyncio.get_running_loop().call_later(delay, self._pump, lane)
 
-    def _task(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _task(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    def _start(self, lane: Lane, owed: Owed) -> None:
-        suspect = lane.suspect
-        self._flying += 1
-        self._suspects += suspect
-        self._task(self._deliver(lane, owed, suspect=suspect))
+    def _start(self, lane: Lane, owed: Owed, now: int) -> None:
+        task = self._task(self._deliver(owed, self._room.enter(lane, now)))
+        sending = self._sending.setdefault(lane, set())
+        sending.add(task)
+        task.add_done_callback(sending.discard)
 
     async def _load(self, lane: Lane, limit: int, live_only: bool) -> None:  # noqa: FBT001 - begin_load's pair
         look = partial(
@@ -219,13 +277,12 @@ class Worker:
         lane.fill(rows, whole=whole, limit=limit)
         self._pump(lane)
 
-    async def _deliver(self, lane: Lane, owed: Owed, *, suspect: bool) -> None:
-        at = self._clock()
+    async def _deliver(self, owed: Owed, flight: Flight) -> None:
+        lane, at = flight.lane, flight.at
         try:
-            result = await self._try(owed)
+            result = await self._try(owed, flight)
         finally:
-            self._flying -= 1
-            self._suspects -= suspect
+            self._room.leave(flight)
         if isinstance(result, Unsendable):
             self._not_sent(lane, owed, result, at)
         elif result is None:
@@ -235,11 +292,12 @@ class Worker:
         self._pump(lane)
         self._feed()
 
-    async def _try(self, owed: Owed) -> Outcome | Unsendable | None:
+    async def _try(self, owed: Owed, flight: Flight) -> Outcome | Unsendable | None:
         try:
             async with self._prepare(owed) as request:
                 if isinstance(request, Unsendable):
                     return request
+                self._room.at_host(flight, _host(request.url))
                 return await self._send(request)
         except VonalError as fault:
             if fault.fault != "ours":
@@ -257,74 +315,84 @@ class Worker:
             return
         lane.failed(owed)
         gone = Settled(owed=owed, state="dropped", at=at, done_at=at, due_at=owed.due_at, note=lanes.REMOVED)
-        self._settle(gone, None)
+        self._settle(lane, gone, None)
 
     def _our_fault(self, lane: Lane, owed: Owed, at: int) -> None:
         lane.failed(owed)
         due_at = self._clock() + retry.OWN_FAULT_MS
         later = Settled(owed=owed, state="open", at=at, done_at=at, due_at=due_at, note="our own fault; tried again")
-        self._settle(later, replace(owed, due_at=due_at))
+        self._settle(lane, later, replace(owed, due_at=due_at))
 
     def _judge(self, lane: Lane, owed: Owed, outcome: Outcome, at: int) -> None:
         now = self._clock()
         verdict = retry.judge(outcome, tries=owed.tries + 1, expires_at=owed.expires_at, now=now, chance=self._chance())
-        clock, revived, given_up = self._breaker(lane, owed, outcome, verdict)
-        result = Settled(
-            owed=owed,
-            state=verdict.state,
-            at=at,
-            done_at=now,
-            due_at=verdict.due_at or owed.due_at,
-            outcome=outcome,
-            lane=clock,
-            revived=revived,
-            given_up_before=given_up,
-        )
+        due_at = verdict.due_at or owed.due_at
+        result = Settled(owed=owed, state=verdict.state, at=at, done_at=now, due_at=due_at, outcome=outcome)
+        result = self._breaker(lane, result, verdict)
         again = None
         if verdict.state == "open":
             again = replace(owed, due_at=verdict.due_at, attempts=owed.attempts + 1, tries=owed.tries + 1)
-        self._settle(result, again)
+        self._settle(lane, result, again)
         self._told(verdict.state)
 
-    def _breaker(
-        self, lane: Lane, owed: Owed, outcome: Outcome, verdict: retry.Verdict
-    ) -> tuple[LaneState | None, bool, int | None]:
+    def _breaker(self, lane: Lane, result: Settled, verdict: retry.Verdict) -> Settled:
+        """What the attempt tells of the webhook."""
+        owed, outcome, now = result.owed, result.outcome or Outcome(), result.done_at
         named = {"tenant": lane.tenant_id, "webhook": lane.webhook_id}
         if verdict.state == "delivered":
             lane.answered(owed)
-            was = lane.fails
-            clock, revived = lane.works()
-            if was >= DOWN:
-                log.info("webhook.up", **named)
-            return clock, revived, None
+            lane.slow = outcome.took_ms > SLOW_MS
+            return self._works(lane, result, now)
         wave = lane.failed(owed)
         told = {**named, "delivery": owed.id, "type": owed.event.type, "attempt": owed.attempts + 1}
         log.info("delivery.failed", **told, status=outcome.status, error=outcome.error, then=verdict.state)
         if verdict.state == "disabled":
             lane.close("disabled")
             log.warning("webhook.disabled", **named, reason="it answered 410")
-            return None, False, None
+            return replace(result, notice="webhook.disabled")
         if verdict.blame == "event":
-            return *lane.works(), None
-        clock, given_up = lane.fails_at(self._clock(), outcome, wave)
-        if lane.fails == DOWN:
+            return self._works(lane, result, now)
+        was = lane.fails
+        clock, given_up = lane.fails_at(now, outcome, wave)
+        result = replace(result, lane=clock, given_up_before=given_up)
+        if was < DOWN <= lane.fails:
             log.warning("webhook.down", **named, status=outcome.status, error=outcome.error)
-        return clock, False, given_up
+            return replace(result, notice="webhook.down")
+        return result
 
-    def _settle(self, result: Settled, again: Owed | None) -> None:
+    def _works(self, lane: Lane, result: Settled, now: int) -> Settled:
+        was = lane.fails
+        clock, revived = lane.works(now)
+        if not was:
+            return result
+        if was >= DOWN:
+            log.info("webhook.up", tenant=lane.tenant_id, webhook=lane.webhook_id)
+            return replace(result, lane=clock, revived=revived, notice="webhook.up")
+        return replace(result, lane=clock, revived=revived)
+
+    def _settle(self, lane: Lane, result: Settled, again: Owed | None) -> None:
         self._again[result.owed.id] = again
+        if lane.epoch:
+            result = replace(result, shard=lane.shard, epoch=lane.epoch)
         self._settler.add(result)
 
     def _settled(self, results: list[Settled]) -> None:
         touched = {}
         for one in results:
-            lane = self._lanes[one.owed.lane]
-            lane.settled(one.owed, self._again.pop(one.owed.id))
+            again = self._again.pop(one.owed.id)
+            lane = self._lanes.get(one.owed.lane)
+            if lane is None or lane.epoch != one.epoch:  # another process has it by now
+                continue
+            lane.settled(one.owed, again)
             if one.revived:
                 lane.shed()  # what was put off is due now; the database knows
             touched[one.owed.lane] = lane
         for lane in touched.values():
             self._pump(lane)
+
+
+def _host(url: str) -> str:
+    return url.split("/", 3)[2].lower()
 
 
 def _look(tx: Connection, *, now: int) -> tuple[bool, list[tuple[str, str, LaneState]]]:

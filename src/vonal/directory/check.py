@@ -18,10 +18,12 @@ from vonal.domain.directory import Directory, Number, Outbound, Tenant, Trunk
 
 RESERVED = "trunk"  # so begin the phone system's own names of trunks
 _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_NOTIFIED = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_HOST.pattern}")  # RFC 5321, without its quotes
+MOST_NOTIFIED = 10
 _SIP_URI = re.compile(
     r"sips?:([A-Za-z0-9_.!~*'()&=+$,;?/%-]+@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(;[A-Za-z0-9_.!~*+%=-]+)*"
 )
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 ExtraCheck = Callable[[Directory], Iterable[Fault]]
 
 
@@ -111,6 +113,7 @@ class _Check:
         if (known := timezones()) and tenant.timezone not in known:
             hint = did_you_mean(tenant.timezone, known)
             self.fault(f"{path}.timezone", f"no time zone {tenant.timezone} is known{hint}")
+        self.notified(path, tenant)
         self.extensions(path, tenant)
         if country_known:
             self.tenant_numbers(path, tenant)
@@ -118,6 +121,14 @@ class _Check:
         self.once(f"{path}.webhooks", "id", [one.id for one in tenant.webhooks])
         for index, webhook in enumerate(tenant.webhooks):
             self.faults += check_webhook.faults_of(f"{path}.webhooks[{index}]", webhook, tenant)
+
+    def notified(self, path: str, tenant: Tenant) -> None:
+        self.once(f"{path}.notify", "", tenant.notify)
+        if len(tenant.notify) > MOST_NOTIFIED:
+            self.fault(f"{path}.notify", f"has more than {MOST_NOTIFIED} addresses; use a list of your mail server")
+        for index, address in enumerate(tenant.notify):
+            if not _NOTIFIED.fullmatch(address) or ".." in address:
+                self.fault(f"{path}.notify[{index}]", "expected a mail address, such as it@acme.example")
 
     def extensions(self, path: str, tenant: Tenant) -> None:
         self.once(f"{path}.extensions", "number", [one.number for one in tenant.extensions])

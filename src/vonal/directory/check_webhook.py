@@ -5,10 +5,12 @@ Templates and headers are `vonal.webhooks.check`'s; where it may be sent is deci
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from vonal.directory import check_tls
 from vonal.directory.structure import Fault, did_you_mean
-from vonal.domain import numbers, security
+from vonal.domain import dialects, masks, numbers, security
 from vonal.domain.directory import Tenant, Webhook, WebhookScope
 from vonal.domain.events import SUBSCRIBABLE
 
@@ -28,6 +30,11 @@ def _faults(webhook: Webhook, tenant: Tenant) -> Iterator[Fault]:
         yield from _field_faults(webhook.fields)
     if webhook.method == "GET" and webhook.recording == "inline":
         yield "recording", "inline needs the method POST"
+    if webhook.tls is not None:
+        found = check_tls.faults(webhook.tls, webhook.url, datetime.now(UTC))
+        yield from ((f"tls.{field}".removesuffix("."), reason) for field, reason in found)
+    yield from dialects.faults(webhook)
+    yield from _mask_faults(webhook)
     yield from ((f"security.{field}", reason) for field, reason in security.faults(webhook.security))
     yield from _scope_faults(webhook.scope, tenant)
 
@@ -44,6 +51,16 @@ def _field_faults(fields: list[str]) -> Iterator[Fault]:
     for index, field in enumerate(fields):
         if not _FIELD.fullmatch(field):
             yield f"fields[{index}]", "expected a path such as call.id or times.talk_s"
+
+
+def _mask_faults(webhook: Webhook) -> Iterator[Fault]:
+    for path in webhook.mask:
+        if masks.maskable(path):
+            continue
+        if path in masks.FIXED:
+            yield f'mask["{path}"]', "cannot be masked: ids, times and what happened always stay"
+        else:
+            yield f'mask["{path}"]', f"no text about people stands there{did_you_mean(path, masks.MASKABLE)}"
 
 
 def _url_fault(url: str) -> str | None:

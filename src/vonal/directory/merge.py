@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vonal.directory import check
+from vonal.directory import check, check_tls
 from vonal.directory.passwords import hash_key, hash_password, matches
 from vonal.directory.reading import Document
 from vonal.directory.structure import Fault
@@ -40,7 +40,7 @@ def target(document: Document, stored: Parts, *, prune: bool, extra_checks: Iter
     """Everything as it will be. Raises DirectoryError with all faults."""
     wanted = document.directory if prune else _completed(document, stored)
     kept = _kept(document, stored, prune=prune)
-    faults = check.faults_of(wanted, _surroundings(kept))
+    faults = [one for one in check.faults_of(wanted, _surroundings(kept)) if not _aged(one, document, prune=prune)]
     faults += [fault for extra in extra_checks for fault in extra(wanted)]
     # Passwords are slow to check, on purpose, so that comes last.
     faults = faults or list(_twins(wanted, kept))
@@ -140,9 +140,20 @@ def _machines(wanted: Directory, stored: Parts) -> Iterator[Credential]:
             )
 
 
+def _aged(fault: Fault, document: Document, *, prune: bool) -> bool:
+    """Whether it is the fault of time alone, in what the file does not speak of: no reason to refuse the file."""
+    return fault[1].startswith(check_tls.EXPIRED) and not _given(fault, document, prune=prune)
+
+
+def _given(fault: Fault, document: Document, *, prune: bool) -> bool:
+    """Whether it is about what stands in the file."""
+    place = _TENANT_KEY.match(fault[0])
+    return prune or place is None or place[2] in document.named[int(place[1])]
+
+
 def _explained(fault: Fault, document: Document, *, prune: bool) -> Fault:
     path, reason = fault
     place = _TENANT_KEY.match(path)
-    if prune or not place or place[2] in document.named[int(place[1])]:
+    if place is None or _given(fault, document, prune=prune):
         return fault
     return path, f"{reason} (as stored: the file does not give {place[2]})"

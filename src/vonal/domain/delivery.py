@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from vonal.domain.directory import Tls
 from vonal.domain.errors import Fault
 from vonal.domain.events import CallEvent
 
@@ -34,7 +35,10 @@ class Owed(Struct, frozen=True, kw_only=True):
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """One HTTP request to a webhook. `url` and `headers` hold `secrets`, which no log and no error may show."""
+    """One HTTP request to a webhook. `url` and `headers` hold `secrets`, which no log and no error may show.
+
+    Nor may `tls.key` be shown; of `tls` nothing stands in the request itself.
+    """
 
     method: Literal["GET", "POST"]
     url: str
@@ -42,12 +46,17 @@ class Request(Struct, frozen=True, kw_only=True):
     body: bytes = b""
     timeout_s: int = 10
     secrets: tuple[str, ...] = ()
+    tls: Tls | None = None
 
 
 class Unsendable(Struct, frozen=True, kw_only=True):
-    """Why there is no request: the webhook was removed (`gone`) or switched off (`paused`)."""
+    """Why there is no request.
 
-    reason: Literal["gone", "paused"]
+    The webhook was removed (`gone`) or switched off (`paused`); or it did not ask for this event (`unwanted`): its
+    dialect does not tell it, or tells it only to those who asked when the call began.
+    """
+
+    reason: Literal["gone", "paused", "unwanted"]
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -65,10 +74,11 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class LaneState(Struct, frozen=True, kw_only=True):
-    """A lane's retry clock: `fails` in a row, and when records may be tried again."""
+    """A lane's retry clock: `fails` in a row, since when, and when records may be tried again."""
 
     fails: int = 0
     next_at: int = 0
+    failing_since: int | None = None
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -76,7 +86,8 @@ class Settled(Struct, frozen=True, kw_only=True):
 
     `at` is when it was sent. Without an `outcome` no attempt is counted: the fault was ours, or `note` says why nothing
     was sent. `revived`: the webhook answers again after it was down, so what waits for it is due now.
-    `given_up_before`: records older than this are parked, the webhook has been down since.
+    `given_up_before`: records older than this are parked, the webhook has been down since. `notice`: what the tenant's
+    people are told. `shard`, `epoch`: the lease under which it was sent.
     """
 
     owed: Owed
@@ -89,3 +100,6 @@ class Settled(Struct, frozen=True, kw_only=True):
     lane: LaneState | None = None
     revived: bool = False
     given_up_before: int | None = None
+    shard: int = 0
+    epoch: int = 0
+    notice: Literal["webhook.down", "webhook.up", "webhook.disabled"] | None = None

@@ -58,6 +58,7 @@ MethodNotAllowed = _error("method_not_allowed", 405, "The address does not know 
 ExtensionNotFound = _error("extension_not_found", 404, "No such extension")
 CallNotFound = _error("call_not_found", 404, "No such call")
 RecordingNotFound = _error("recording_not_found", 404, "No such recording")
+EventNotFound = _error("event_not_found", 404, "No such event, or it is no longer kept")
 DeliveryNotFound = _error("delivery_not_found", 404, "No such delivery")
 WebhookNotFound = _error("webhook_not_found", 404, "No such webhook")
 WebhookExists = _error("webhook_exists", 409, "There is a webhook of this id")

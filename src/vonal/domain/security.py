@@ -19,9 +19,9 @@ MAY_HAVE: dict[str, tuple[str, ...]] = {
     "api_key_header": ("header",),
     "api_key_param": ("param",),
 }
-NOT_YET = {"encrypted": "encrypted bodies are not available in this version"}
 SIGNING_PREFIX = "whsec_"
 MIN_KEY_BYTES = 8
+MIN_ENCRYPTION_KEY = 16  # characters
 _FIELDS = ("user", "password", "header", "param", "key", "previous_key")
 
 
@@ -50,8 +50,6 @@ def new_signing_key() -> str:
 def faults(security: Security) -> list[tuple[str, str]]:
     """(field, reason) of all that is missing, broken, or means nothing with this type."""
     kind = security.type
-    if kind in NOT_YET:
-        return [("type", NOT_YET[kind])]
     needed = NEEDS[kind]
     found = [
         (field, f"is missing: security of type {kind} needs {' and '.join(needed)}")
@@ -66,10 +64,12 @@ def faults(security: Security) -> list[tuple[str, str]]:
     ]
     if kind == "hmac" and security.hmac:
         found.append(("hmac", "stands beside another type; with type hmac give key and previous_key themselves"))
-    return found + _key_faults(security)
+    if kind == "encrypted" and 0 < len(security.key or "") < MIN_ENCRYPTION_KEY:
+        found.append(("key", f"a key to encrypt with has at least {MIN_ENCRYPTION_KEY} characters, 32 are usual"))
+    return found + _signing_faults(security)
 
 
-def _key_faults(security: Security) -> list[tuple[str, str]]:
+def _signing_faults(security: Security) -> list[tuple[str, str]]:
     keys: dict[str, str | None] = {}
     if security.type == "hmac":
         keys = {"key": security.key, "previous_key": security.previous_key}

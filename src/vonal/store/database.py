@@ -18,6 +18,8 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from vonal.store.vault import OPTION, Vault
+
 log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
@@ -29,11 +31,12 @@ class Database:
     """`await write(work)` and `await read(work)`, where `work` takes a connection and returns a value.
 
     `url` is SQLAlchemy's. Errors of a piece of work come out of its own `write` or `read`. Only the service itself is
-    `owner`: SQLite before 3.51.3 may be damaged when two connections checkpoint.
+    `owner`: SQLite before 3.51.3 may be damaged when two connections checkpoint. Without a `vault` secrets are stored
+    as they are.
     """
 
-    def __init__(self, url: str, *, owner: bool = False) -> None:
-        self.engine = _engine(url, owner=owner)
+    def __init__(self, url: str, *, owner: bool = False, vault: Vault | None = None) -> None:
+        self.engine = _engine(url, owner=owner, options={OPTION: vault})
         self._writing = self.engine.execution_options(vonal_writes=True)
         self._waiting: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
@@ -106,10 +109,11 @@ def _run(work: Work[Any], connection: Connection, *, alone: bool) -> tuple[Any, 
         return None, fault
 
 
-def _engine(url: str, *, owner: bool) -> Engine:
+def _engine(url: str, *, owner: bool, options: dict[str, Any]) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=READERS + 1, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+        return create_engine(url, pool_size=READERS + 1, pool_pre_ping=True, execution_options=options)
+    arguments = {"timeout": 30, "check_same_thread": False}
+    engine = create_engine(url, connect_args=arguments, execution_options=options)
     event.listen(engine, "connect", partial(_prepare_sqlite, checkpoint=1000 if owner else 0))
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -1,20 +1,20 @@
 """Deliveries: one row for each call event that a webhook is owed, with every attempt at it."""
 
+import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Executable, Row, Select, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
 
-from vonal.domain.call import new_id
 from vonal.domain.delivery import Owed, State
 from vonal.domain.directory import Webhook
 from vonal.domain.errors import DeliveryNotFound, Fault, InvalidRequest
 from vonal.domain.events import LIVE, LIVE_SECONDS, TEST, CallEvent, iso
+from vonal.store import sql
 from vonal.store.sql import from_ms, to_ms
-from vonal.store.tables import DELIVERED, DISABLED, DROPPED, OPEN, PARKED, attempt, lane, webhook
+from vonal.store.tables import DELIVERED, DISABLED, DROPPED, OPEN, PARKED, attempt, webhook
 from vonal.store.tables import delivery as table
 
 Matches = Callable[[Webhook, CallEvent], bool]
@@ -29,6 +29,7 @@ STATE_OF = {number: name for name, number in NUMBER_OF.items()}
 STATES: tuple[State, ...] = get_args(State)
 LONGEST_CURSOR = 18  # digits; fits into both databases' integers
 REPLAYABLE = timedelta(days=30)
+_DISABLED = "SELECT tenant_id, webhook_id FROM lane WHERE disabled_at IS NOT NULL"
 TOO_LATE = "worth nothing any more: the call has moved on"
 SWITCHED_OFF = "the webhook is disabled: it answered 410"
 
@@ -85,14 +86,20 @@ def enqueue(
     Owing the same again changes nothing and returns nothing. The caller stores the events in the same transaction, and
     hands what is returned to the delivery's worker after the commit.
     """
-    pairs = [(one, hook) for one in events for hook in webhooks if matches(hook, one)]
+    mine = [one for one in events if one.tenant_id == tenant_id]
+    return any_tenant_enqueue(tx, [(one, hook) for one in mine for hook in webhooks if matches(hook, one)], now=now)
+
+
+def any_tenant_enqueue(tx: Connection, pairs: Sequence[tuple[CallEvent, Webhook]], *, now: datetime) -> list[Owed]:
+    """`enqueue` for events of several tenants, each with a webhook of its own tenant that wants it."""
     if not pairs:
         return []
-    off = _disabled(tenant_id, tx)
-    owed = [_owe(event, hook, to_ms(now)) for event, hook in pairs]
-    rows = [_row(one, off=one.webhook_id in off, now=to_ms(now)) for one in owed]
-    added = tx.execute(_insert[tx.dialect.name], rows)
-    fresh = {row.id for row in added if row.state == OPEN}
+    off = any_tenant_disabled(tx)
+    ids = _new_ids(len(pairs), to_ms(now))
+    owed = [_owe(id_, event, hook, to_ms(now)) for id_, (event, hook) in zip(ids, pairs, strict=True)]
+    rows = [_row(one, off=one.lane in off, now=to_ms(now)) for one in owed]
+    added = sql.insert(tx, table, rows, ending=f"{sql.NOTHING} RETURNING id, state")
+    fresh = {id_ for id_, state in added if state == OPEN}
     return [one for one in owed if one.id in fresh]
 
 
@@ -139,29 +146,59 @@ def replay(tenant_id: str, tx: Connection, delivery_id: str, *, now: datetime) -
     return find(tenant_id, tx, delivery_id)
 
 
+def any_tenant_disabled(tx: Connection) -> set[tuple[str, str]]:
+    """(tenant, webhook) of those that answered 410 and have not been changed since."""
+    return {(tenant_id, webhook_id) for tenant_id, webhook_id in tx.exec_driver_sql(_DISABLED)}
+
+
+def accepted_answer(
+    tenant_id: str, tx: Connection, *, webhook_id: str, call_id: str, types: Sequence[str]
+) -> str | None:
+    """The beginning of the webhook's last successful answer to an event of these types of this call, or None."""
+    tried = (
+        select(attempt.c.answer)
+        .join(table, (table.c.id == attempt.c.delivery_id) & (table.c.tenant_id == attempt.c.tenant_id))
+        .where(table.c.tenant_id == tenant_id, table.c.call_id == call_id, table.c.webhook_id == webhook_id)
+        .where(table.c.type.in_(types), attempt.c.status.between(200, 299))
+        .order_by(attempt.c.at.desc(), attempt.c.n.desc())
+    )
+    return tx.execute(tried.limit(1)).scalar()
+
+
 def any_tenant_replay(tx: Connection, delivery_id: str, *, now: datetime) -> Delivery:
     """`replay` for the operator, who does not name the tenant."""
     tenant_id = tx.execute(select(table.c.tenant_id).where(table.c.id == delivery_id)).scalar()
     return replay(tenant_id or "", tx, delivery_id, now=now)
 
 
-def any_tenant_forget(tx: Connection, *, before: int, limit: int = 1000) -> int:
-    """Deletes up to `limit` deliveries that were closed before (ms UTC), and their attempts; how many they were."""
-    old = select(table.c.id).where(table.c.done_at < before, table.c.state != OPEN).limit(limit)
-    ids = list(tx.execute(old).scalars())
+def any_tenant_forget(tx: Connection, *, before: int, after: int = 0, limit: int = 1000) -> tuple[int, int | None]:
+    """Deletes closed deliveries made before (ms UTC), and their attempts, among the `limit` that follow `after`.
+
+    Returns how many they were, and what to give as `after` the next time; None when there are no older ones.
+    """
+    columns = (table.c.position, table.c.id, table.c.created_at, table.c.state)
+    rows = tx.execute(select(*columns).where(table.c.position > after).order_by(table.c.position).limit(limit)).all()
+    old = [row for row in rows if row.created_at < before]
+    ids = [row.id for row in old if row.state != OPEN]
     if ids:
         tx.execute(attempt.delete().where(attempt.c.delivery_id.in_(ids)))
         tx.execute(table.delete().where(table.c.id.in_(ids)))
-    return len(ids)
+    return len(ids), old[-1].position if len(old) == limit else None
 
 
 def _is_live(type_: str) -> bool:
     return type_ in LIVE or type_ == TEST
 
 
-def _owe(event: CallEvent, hook: Webhook, now: int) -> Owed:
+def _new_ids(count: int, now: int) -> list[str]:
+    """Ids that begin with the time, so that new ones stand side by side in the index; 80 bits are random."""
+    rest = secrets.token_hex(10 * count)
+    return [f"dlv_{now:012x}{rest[20 * number : 20 * number + 20]}" for number in range(count)]
+
+
+def _owe(id_: str, event: CallEvent, hook: Webhook, now: int) -> Owed:
     expires_at = to_ms(event.at + timedelta(seconds=LIVE_SECONDS)) if _is_live(event.type) else None
-    return Owed(id=new_id("dlv"), webhook_id=hook.id, event=event, due_at=now, expires_at=expires_at)
+    return Owed(id=id_, webhook_id=hook.id, event=event, due_at=now, expires_at=expires_at)
 
 
 def _row(owed: Owed, *, off: bool, now: int) -> dict[str, Any]:
@@ -179,6 +216,8 @@ def _row(owed: Owed, *, off: bool, now: int) -> dict[str, Any]:
         "call_id": owed.event.call_id,
         "type": owed.event.type,
         "state": state,
+        "attempts": 0,
+        "tries": 0,
         "created_at": now,
         "due_at": now,
         "expires_at": owed.expires_at,
@@ -187,23 +226,12 @@ def _row(owed: Owed, *, off: bool, now: int) -> dict[str, Any]:
     }
 
 
-# Built once: these two run with every call event.
-_insert: dict[str, Executable] = {
-    "sqlite": sqlite.insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.state),
-    "postgresql": postgresql.insert(table).on_conflict_do_nothing().returning(table.c.id, table.c.state),
-}
-_disabled_of = select(lane.c.webhook_id).where(lane.c.tenant_id == bindparam("tenant"), lane.c.disabled_at.is_not(None))
-
-
-def _disabled(tenant_id: str, tx: Connection) -> set[str]:
-    return set(tx.execute(_disabled_of, {"tenant": tenant_id}).scalars())
-
-
 def _webhook_fault(tenant_id: str, tx: Connection, webhook_id: str) -> str | None:
     known = select(webhook.c.id).where(webhook.c.tenant_id == tenant_id, webhook.c.id == webhook_id)
     if tx.execute(known).first() is None:
         return "was removed"
-    return "is disabled, because it answered 410; change it first" if webhook_id in _disabled(tenant_id, tx) else None
+    off = (tenant_id, webhook_id) in any_tenant_disabled(tx)
+    return "is disabled, because it answered 410; change it first" if off else None
 
 
 def _page(

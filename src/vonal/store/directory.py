@@ -1,7 +1,8 @@
 """The directory as it is stored: one row for each trunk, tenant and part of a tenant, so that a change touches little.
 
 Passwords and keys of machines are stored as hashes only: a loaded `Tenant` has no `api_users` and no `api_keys`; those
-are `Credential`s here. Phone and trunk secrets and webhook security stay readable: Asterisk and the sender need them.
+are `Credential`s here. Asterisk and the sender need phone and trunk secrets and webhook security themselves: their rows
+are sealed (`vonal.store.vault`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,14 +10,15 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, Select, delete, select
 
 from vonal.domain.directory import Directory, Extension, Number, Tenant, Trunk, Webhook
 from vonal.domain.principal import Credential
-from vonal.store import tables
+from vonal.store import tables, vault
 from vonal.store.sql import upsert
 
 Kind = Literal["trunk", "tenant", "extension", "number", "webhook", "api_user", "api_key"]
+SEALED: tuple[Kind, ...] = ("trunk", "extension", "webhook")  # their rows hold secrets
 KINDS: tuple[Kind, ...] = ("trunk", "tenant", "extension", "number", "webhook", "api_user", "api_key")
 PLURALS: dict[Kind, str] = {kind: f"{kind}s" for kind in KINDS}  # as the YAML's lists are called
 
@@ -49,15 +51,16 @@ def load(tenant_id: str, tx: Connection) -> Tenant | None:
     for kind in KINDS[1:]:
         column = "id" if kind == "tenant" else "tenant_id"
         table = tables.metadata.tables[kind]
-        parts |= _read(kind, tx.execute(select(table).where(table.c[column] == tenant_id).order_by(*table.primary_key)))
+        parts |= _read(tx, kind, select(table).where(table.c[column] == tenant_id).order_by(*table.primary_key))
     return next(iter(directory_of(parts).tenants), None)
 
 
 def webhooks(tenant_id: str, tx: Connection) -> list[Webhook]:
     """The tenant's webhooks, also those that are not enabled."""
     table = tables.webhook
-    rows = tx.execute(select(table.c.data).where(table.c.tenant_id == tenant_id).order_by(table.c.id))
-    return [msgspec.json.decode(data, type=Webhook) for data in rows.scalars()]
+    rows = tx.execute(select(table).where(table.c.tenant_id == tenant_id).order_by(table.c.id))
+    texts = (vault.opened(tenant_id, tx, "webhook", row.id, row.data) for row in rows)
+    return [msgspec.json.decode(text, type=Webhook) for text in texts]
 
 
 def credentials(tenant_id: str, tx: Connection) -> list[Credential]:
@@ -80,14 +83,14 @@ def any_tenant_parts(tx: Connection) -> Parts:
     parts: dict[PartId, Struct] = {}
     for kind in KINDS:
         table = tables.metadata.tables[kind]
-        parts |= _read(kind, tx.execute(select(table).order_by(*table.primary_key)))
+        parts |= _read(tx, kind, select(table).order_by(*table.primary_key))
     return parts
 
 
 def any_tenant_save(tx: Connection, parts: Parts) -> None:
     """Adds the parts, or overwrites those that are there."""
     for kind in KINDS:
-        rows = [_row(part, value) for part, value in parts.items() if part.kind == kind]
+        rows = [_row(tx, part, value) for part, value in parts.items() if part.kind == kind]
         if kind == "api_key":  # two keys may change their names with each other, and each key is unique
             any_tenant_remove(tx, [part for part in parts if part.kind == kind])
         table = tables.metadata.tables[kind]
@@ -145,18 +148,24 @@ def credential_part(credential: Credential) -> PartId:
     return PartId(credential.tenant_id, "api_user" if credential.kind == "user" else "api_key", credential.name)
 
 
-def _read(kind: Kind, rows: Iterable[Row[Any]]) -> dict[PartId, Struct]:
+def part_of(kind: Kind, row: Row[Any]) -> PartId:
+    """The id of this row of a kind's table."""
+    name = getattr(row, _NAME.get(kind, "id"))
+    if kind == "trunk":
+        return PartId("", kind, name)
+    return PartId(row.id if kind == "tenant" else row.tenant_id, kind, name)
+
+
+def _read(tx: Connection, kind: Kind, query: Select[Any]) -> dict[PartId, Struct]:
+    rows = tx.execute(query)
     if kind in _HASH:
         return {credential_part(one): one for one in map(_credential, rows)}
     decode = msgspec.json.Decoder(_TYPES[kind]).decode
-    name = _NAME.get(kind, "id")
-    return {PartId(_owner(kind, row), kind, getattr(row, name)): decode(row.data) for row in rows}
+    return {part: decode(_text(tx, part, row.data)) for row in rows if (part := part_of(kind, row))}
 
 
-def _owner(kind: Kind, row: Row[Any]) -> str:
-    if kind == "trunk":
-        return ""
-    return str(row.id if kind == "tenant" else row.tenant_id)
+def _text(tx: Connection, part: PartId, data: str) -> str:
+    return vault.opened(part.tenant_id, tx, part.kind, part.name, data) if part.kind in SEALED else data
 
 
 class _Rights(Struct, frozen=True):
@@ -181,11 +190,14 @@ def _credential(row: Row[Any]) -> Credential:
     )
 
 
-def _row(part: PartId, value: Struct) -> dict[str, str]:
+def _row(tx: Connection, part: PartId, value: Struct) -> dict[str, str]:
     row = {_NAME.get(part.kind, "id"): part.name}
     if part.kind not in ("trunk", "tenant"):
         row["tenant_id"] = part.tenant_id
     if isinstance(value, Credential):
         rights = _Rights(scopes=value.scopes, networks=value.networks, by_command=value.by_command)
         return {**row, _HASH[part.kind]: value.secret_hash, "data": msgspec.json.encode(rights).decode()}
-    return {**row, "data": msgspec.json.encode(value).decode()}
+    text = msgspec.json.encode(value).decode()
+    if part.kind in SEALED:
+        text = vault.sealed(part.tenant_id, tx, part.kind, part.name, text)
+    return {**row, "data": text}

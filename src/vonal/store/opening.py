@@ -2,13 +2,19 @@
 
 import os
 import sqlite3
+from functools import partial
 
+import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from vonal.config import Settings
 from vonal.domain.errors import VonalError
-from vonal.store import migrate
+from vonal.store import migrate, sealing
 from vonal.store.database import Database
+from vonal.store.secret import load_secrets
+from vonal.store.vault import Vault
+
+log = structlog.get_logger(__name__)
 
 
 class DatabaseUnavailable(VonalError):
@@ -20,23 +26,32 @@ class DatabaseUnavailable(VonalError):
 def open_database(settings: Settings, *, owner: bool = False) -> Database:
     """The database with all its tables. `owner`: as in `Database`, for the service itself.
 
-    Makes the data folder where it is missing. A SQLite file is readable by its owner only, for it holds phone secrets.
-    Raises DatabaseUnavailable and DatabaseTooNew.
+    Makes the data folder where it is missing. A SQLite file is readable by its owner only. Secrets are sealed; for its
+    owner, what the newest key does not seal is sealed anew. Raises DatabaseUnavailable, DatabaseTooNew, CannotUnseal
+    and SettingsError.
     """
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         _make_private(settings.sqlalchemy_url)
-        opened = Database(settings.sqlalchemy_url, owner=owner)
+        opened = Database(settings.sqlalchemy_url, owner=owner, vault=Vault(partial(load_secrets, settings)))
     except (OSError, SQLAlchemyError) as fault:
         raise _unavailable(settings, fault) from fault
     try:
         migrate.upgrade(opened.engine)
+        if owner:
+            _seal(opened)
     except BaseException as fault:
         opened.close()
         if isinstance(fault, SQLAlchemyError | sqlite3.Error):
             raise _unavailable(settings, fault) from fault
         raise
     return opened
+
+
+def _seal(opened: Database) -> None:
+    if opened.read_now(sealing.any_tenant_has_older):
+        log.info("secrets_sealed_anew", rows=opened.submit(sealing.any_tenant_seal_anew).result())
+    sealing.scrub(opened.engine)
 
 
 def _make_private(url: str) -> None:

@@ -6,7 +6,8 @@ version it has, or why it could not.
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from vonal.store.sql import from_ms, to_ms, upsert
 from vonal.store.tables import setting as table
@@ -66,3 +67,13 @@ def any_tenant_seen_at(tx: Connection) -> datetime | None:
     """When a running service gave its last sign of life."""
     value = any_tenant_get(tx, SERVICE_SEEN_AT)
     return from_ms(int(value)) if value else None
+
+
+def any_tenant_hold(tx: Connection, name: str, *, owner: str, now: int, until: int) -> bool:
+    """Takes or renews the lease `name` for `owner` until then (ms UTC); False while somebody else has it."""
+    insert = (sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert)(table)
+    tx.execute(insert.values(name=name, value="").on_conflict_do_nothing())
+    free = or_(table.c.value < f"{now:015d}", table.c.value.endswith(f" {owner}"))
+    return (
+        tx.execute(update(table).where(table.c.name == name, free).values(value=f"{until:015d} {owner}")).rowcount == 1
+    )

@@ -189,7 +189,6 @@ delivery = Table(
     ),
     Index("ix_delivery_call", "tenant_id", "call_id", "webhook_id", "position"),
     Index("ix_delivery_log", "tenant_id", "position"),
-    Index("ix_delivery_done", "done_at"),
     UniqueConstraint("tenant_id", "webhook_id", "event_id"),
 )
 
@@ -203,6 +202,13 @@ lane = Table(  # the sending queue of one webhook: the retry clock that all its 
     Column("failing_since", BigInteger),
     Column("disabled_at", BigInteger),
     Column("disabled_digest", String(64)),  # of the webhook as it was then: a changed one is tried again
+    Index(
+        "ix_lane_disabled",
+        "tenant_id",
+        "webhook_id",
+        sqlite_where=text("disabled_at IS NOT NULL"),
+        postgresql_where=text("disabled_at IS NOT NULL"),
+    ),
 )
 
 shard = Table(  # a share of all lanes, leased to one delivery process; `epoch` counts the leases, and fences old ones

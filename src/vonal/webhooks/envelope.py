@@ -2,10 +2,14 @@
 
 GET carries flat parameters in the query. POST carries the envelope: as JSON, or, with the encoding `form`, the flat
 parameters as form fields and the envelope in the field `payload`. What is null is left out of flat parameters.
+
+With the security `encrypted` nothing of that can be read: GET carries the one parameter `payload`, POST the token as
+its body, or as the one form field `payload`.
 """
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
@@ -16,7 +20,8 @@ from msgspec import Struct
 from vonal.domain.delivery import Request
 from vonal.domain.directory import Webhook
 from vonal.domain.events import RECORDS, CallEvent, iso
-from vonal.webhooks import check, fields, security, template
+from vonal.webhooks import check, dialects, fields, mask, security, template
+from vonal.webhooks.encryption import sealed
 
 SCHEMA = "1.0"
 USER_AGENT = f"Vonal/{version('vonal')}"
@@ -38,27 +43,27 @@ class Setting(Struct, frozen=True, kw_only=True):
     """What the envelope needs beside event and webhook.
 
     `sounds`: content by recording id, of a webhook with `recording: inline`; None says why there is none: too large.
+    `mask_key`: the tenant's, for masks of kind hash. `ringing`: for dialects, by public number, whom it rings.
     `preview`: a note stands where sound would be.
     """
 
     timezone: str
     base_url: str
     sounds: Mapping[str, bytes | None] = {}
+    mask_key: bytes = b""
+    ringing: Mapping[str, Sequence[Mapping[str, Any]]] = {}
     preview: bool = False
 
 
 def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: int, timestamp: int) -> Request:
-    """The request number `attempt` (from 1), made at `timestamp` (seconds). Raises InvalidTemplate."""
-    data = _with_recordings(event.data, webhook, setting)
-    flat = flat_params(event, data, webhook)
-    params = rendered(event, data, webhook, setting)
+    """The request number `attempt` (from 1), made at `timestamp` (seconds).
+
+    Raises InvalidTemplate, and NotTold when the webhook's dialect does not tell this event; both are ValueErrors.
+    """
+    known = dialects.known(event.data, webhook, setting.ringing)
+    data = with_recordings(mask.masked(known, webhook.mask, setting.mask_key), webhook, setting)
     proof = security.prove(webhook.security)
-    if webhook.method == "GET":
-        url, content_type, body = _url(webhook.url, {**flat, **params, **proof.params}), None, b""
-    else:
-        url = _url(webhook.url, {**params, **proof.params})
-        envelope = _encode(enveloped(event, data, webhook, setting, params=params))
-        content_type, body = _encoded(envelope, flat, webhook)
+    url, content_type, body = _told(event, data, webhook, setting, proof)
     headers = {
         "User-Agent": USER_AGENT,
         "Accept": "*/*",
@@ -75,6 +80,7 @@ def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: in
     signed = security.signature(webhook.security, event_id=event.id, timestamp=timestamp, payload=payload)
     if signed:
         headers["webhook-signature"] = signed
+    headers |= dialects.signature(webhook, body)
     return Request(
         method=webhook.method,
         url=url,
@@ -82,7 +88,25 @@ def request(event: CallEvent, webhook: Webhook, setting: Setting, *, attempt: in
         body=body,
         timeout_s=webhook.timeout,
         secrets=proof.secrets,
+        tls=webhook.tls,
     )
+
+
+def _told(
+    event: CallEvent, data: Data, webhook: Webhook, setting: Setting, proof: security.Proof
+) -> tuple[str, str | None, bytes]:
+    """(address, content type, body)."""
+    params = rendered(event, data, webhook, setting)
+    if webhook.dialect != "native":
+        url = _url(webhook.url, {**params, **proof.params})
+        return url, *dialects.content(event, data, webhook, setting.base_url)
+    if webhook.method == "GET":
+        readable = {**flat_params(event, data, webhook), **params}
+        return _url(webhook.url, {**_query(readable, webhook), **proof.params}), None, b""
+    url = _url(webhook.url, {**(params if _key(webhook) is None else {}), **proof.params})
+    envelope = _encode(enveloped(event, data, webhook, setting, params=params))
+    flat = flat_params(event, data, webhook) if webhook.encoding == "form" else {}
+    return url, *_encoded(envelope, flat, webhook)
 
 
 def enveloped(
@@ -151,8 +175,9 @@ def rendered(event: CallEvent, data: Data, webhook: Webhook, setting: Setting) -
     return {name: template.render(text, values) for name, text in webhook.params.items()}
 
 
-def _with_recordings(data: Data, webhook: Webhook, setting: Setting) -> Data:
-    if not data["recordings"]:
+def with_recordings(data: Data, webhook: Webhook, setting: Setting) -> Data:
+    """A call event's data, with its recordings as the webhook wants them."""
+    if not data.get("recordings"):
         return data
     return {**data, "recordings": [_recording(one, webhook, setting) for one in data["recordings"]]}
 
@@ -169,19 +194,36 @@ def _recording(one: Data, webhook: Webhook, setting: Setting) -> Data:
     return shown
 
 
+def _key(webhook: Webhook) -> str | None:
+    """What the request is to be encrypted with, if it is."""
+    return webhook.security.key or "" if webhook.security.type == "encrypted" else None
+
+
+def _query(readable: dict[str, str], webhook: Webhook) -> dict[str, str]:
+    key = _key(webhook)
+    return readable if key is None else {"payload": sealed(_encode(readable), key)}
+
+
 def _encoded(envelope: bytes, flat: Mapping[str, str], webhook: Webhook) -> tuple[str, bytes]:
-    if webhook.encoding == "json":
-        return "application/json", envelope
-    form = urlencode({**flat, "payload": envelope.decode()})
-    return "application/x-www-form-urlencoded", form.encode()
+    key = _key(webhook)
+    payload = envelope.decode() if key is None else sealed(envelope, key)
+    if webhook.encoding == "form":
+        form = urlencode({**(flat if key is None else {}), "payload": payload})
+        return "application/x-www-form-urlencoded", form.encode()
+    return "application/json" if key is None else "application/jose", payload.encode()
 
 
 def _url(url: str, params: Mapping[str, str]) -> str:
+    own, has_query = _own_url(url)
+    return f"{own}{'&' if has_query else '?'}{urlencode(params, quote_via=quote)}" if params else own
+
+
+@lru_cache(maxsize=4096)
+def _own_url(url: str) -> tuple[str, bool]:
+    """The webhook's address as it goes on the wire, and whether it has a query."""
     parts = urlsplit(url)
-    own = [quote(parts.query, safe=_URL_SAFE)] if parts.query else []
-    added = [urlencode(params, quote_via=quote)] if params else []
-    path = quote(parts.path, safe=_URL_SAFE) or "/"
-    return urlunsplit((parts.scheme, _host(parts.netloc), path, "&".join(own + added), ""))
+    path, query = quote(parts.path, safe=_URL_SAFE) or "/", quote(parts.query, safe=_URL_SAFE)
+    return urlunsplit((parts.scheme, _host(parts.netloc), path, query, "")), bool(query)
 
 
 def _host(netloc: str) -> str:

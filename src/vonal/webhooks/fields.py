@@ -1,6 +1,7 @@
 """Which part of a call a webhook gets: `minimal`, `standard`, `full`, or a list of paths. Pure."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 Fields = Literal["minimal", "standard", "full"] | Sequence[str]
@@ -33,10 +34,7 @@ def select(data: Data, fields: Fields) -> Data:
 
 def pick(data: Data, paths: Sequence[str]) -> Data:
     """What the dotted `paths` point to, in its place. A path goes into every member of a list (`legs.number`)."""
-    tree: Data = {}
-    for path in paths:
-        _grow(tree, path.split("."))
-    picked = _prune(data, tree)
+    picked = _prune(data, _tree(tuple(paths)))
     return picked if isinstance(picked, dict) else {}
 
 
@@ -49,6 +47,14 @@ def at(data: Data, path: str) -> Any:
         else:
             value = value.get(name) if isinstance(value, dict) else None
     return value
+
+
+@lru_cache(maxsize=1024)
+def _tree(paths: tuple[str, ...]) -> Data:
+    tree: Data = {}
+    for path in paths:
+        _grow(tree, path.split("."))
+    return tree
 
 
 def _grow(tree: Data, names: list[str]) -> None:
@@ -67,4 +73,8 @@ def _prune(value: Any, tree: Data | None) -> Any:
         return [_prune(one, tree) for one in value]
     if not isinstance(value, dict):
         return None
-    return {name: _prune(value[name], branch) for name, branch in tree.items() if name in value}
+    return {
+        name: value[name] if branch is None else _prune(value[name], branch)
+        for name, branch in tree.items()
+        if name in value
+    }

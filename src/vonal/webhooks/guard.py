@@ -6,6 +6,7 @@ that changes its address passes by it. `fault_of_url` only tells early what `per
 
 import ipaddress
 import re
+import socket
 from collections.abc import Collection, Iterable
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -113,19 +114,9 @@ def _literal(host: str) -> IPAddress | None:
     try:
         if ":" in host:
             return ipaddress.IPv6Address(host.partition("%")[0])
-        *firsts, last = [_number(part) for part in host.split(".")]
-    except ValueError:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (ValueError, OSError):
         return None
-    if len(firsts) >= len("abcd") or any(one > 0xFF for one in firsts) or last >= 256 ** (4 - len(firsts)):
-        return None
-    high = sum(one << 8 * (3 - index) for index, one in enumerate(firsts))
-    return ipaddress.IPv4Address(high + last)
-
-
-def _number(text: str) -> int:
-    if text.startswith("0x"):
-        return int(text[2:] or "0", 16)
-    return int(text, 8 if text.startswith("0") else 10)
 
 
 def _looks_like_ipv4(host: str) -> bool:

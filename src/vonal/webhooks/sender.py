@@ -15,13 +15,16 @@ from typing import Any, Protocol
 import pycurl
 
 from vonal.domain.delivery import Outcome, Request
+from vonal.domain.directory import Tls
 from vonal.domain.errors import Fault
 from vonal.webhooks import guard
 
 CONNECT_TIMEOUT_MS = 3000
-LONGEST_ANSWER = 64 * 1024
+LONGEST_ANSWER = 64 * 1024  # bytes; of the head, with all 1xx before it, as many again
 KEPT_ANSWER = 2048
-IDLE_S = 300  # how long a connection is kept: a new one costs as much CPU as thirty requests
+# How long a connection is kept: a new one costs as much CPU as thirty requests. Also how long an address that has
+# changed in the DNS may still be used, so it is bounded however busy the connection is.
+KEPT_S = 300
 IDLE_CONNECTIONS = 512
 IDLE_HANDLES = 64
 _UNPRINTABLE = re.compile(r"[^\t\n\x20-\x7e\xa0-\U0010ffff]|[\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -30,12 +33,23 @@ _ERRORS: dict[int, tuple[str, Fault]] = {
     pycurl.E_COULDNT_CONNECT: ("not_connected", "theirs"),
     pycurl.E_OPERATION_TIMEDOUT: ("timeout", "theirs"),
     pycurl.E_SSL_CONNECT_ERROR: ("tls_failed", "theirs"),
+    pycurl.E_SSL_CERTPROBLEM: ("tls_failed", "theirs"),
+    pycurl.E_BAD_FUNCTION_ARGUMENT: ("tls_failed", "theirs"),  # a key that is none, or not the certificate's
+    pycurl.E_SSL_CACERT_BADFILE: ("tls_failed", "theirs"),
     pycurl.E_PEER_FAILED_VERIFICATION: ("tls_not_trusted", "theirs"),
     pycurl.E_URL_MALFORMAT: ("url_invalid", "theirs"),
     pycurl.E_UNSUPPORTED_PROTOCOL: ("url_invalid", "theirs"),
 }
 _BAD_ANSWER: tuple[str, Fault] = ("bad_answer", "theirs")
-_SAYING_MORE = {"name_not_found", "not_connected", "tls_failed", "tls_not_trusted"}  # curl's words name no URL
+# With TLS 1.3 the server judges our certificate when we think that we are connected: by an alert, or it just hangs up.
+_IN_TLS = (pycurl.E_SSL_CONNECT_ERROR, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR)
+_SAYING_MORE = {
+    "name_not_found",
+    "not_connected",
+    "tls_failed",
+    "tls_not_trusted",
+    "tls_refused",
+}  # curl's words name no URL
 
 
 class Sender(Protocol):
@@ -88,10 +102,12 @@ class _Attempt:
 
     def __init__(self, request: Request, allow: tuple[guard.IPNetwork, ...]) -> None:
         self._request, self._allow = request, allow
-        self._plain = request.url.startswith("http:")
+        self._plain = not request.url.lower().startswith("https:")
         self._refused = False
         self._answer = bytearray()
         self._received = 0
+        self._head = 0
+        self._answered = False
         self._retry_after: int | None = None
 
     def set_up(self, curl: pycurl.Curl) -> None:
@@ -106,13 +122,15 @@ class _Attempt:
         if request.method == "POST":
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, request.body)
+        for option, value in (_tls_options(request.tls) if request.tls else _TRUSTED).items():
+            curl.setopt(option, value)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
         curl.setopt(pycurl.HEADERFUNCTION, self._header)
 
     def outcome(self, status: int, failure: pycurl.error | None, took_ms: int) -> Outcome:
-        """What it came to; a status that was received counts, whatever became of the answer's body."""
-        if status >= 200:  # noqa: PLR2004 - 1xx are not final
+        """What it came to; a status counts when its head was whole, whatever became of the answer's body."""
+        if self._answered and status >= 200:  # noqa: PLR2004 - 1xx are not final
             head = bytes(self._answer).decode("utf-8", "replace")
             return Outcome(
                 status=status,
@@ -130,6 +148,8 @@ class _Attempt:
             return "address_refused", "theirs", f"{reason} not allowed for webhooks (VONAL_WEBHOOK_ALLOW)"
         code, words = failure.args if failure is not None else (0, "")
         error, fault = _ERRORS.get(code, _BAD_ANSWER)
+        if code in _IN_TLS and "SSL" in str(words) and not self._head:
+            error = "tls_refused" if " alert " in str(words) else "tls_failed"
         if code == pycurl.E_UNSUPPORTED_PROTOCOL and self._request.url.startswith("http"):
             error, fault = _BAD_ANSWER  # libcurl takes an answer without a head for HTTP/0.9
         return error, fault, str(words) if error in _SAYING_MORE else ""
@@ -153,10 +173,16 @@ class _Attempt:
         self._answer += piece[: KEPT_ANSWER - len(self._answer)]
         return len(piece) if self._received <= LONGEST_ANSWER else -1
 
-    def _header(self, line: bytes) -> None:
+    def _header(self, line: bytes) -> int:
+        self._head += len(line)
+        if line.startswith(b"HTTP/"):
+            self._answered = False
+        elif not line.rstrip(b"\r\n"):
+            self._answered = True
         name, _, value = line.partition(b":")
         if name.lower() == b"retry-after":
             self._retry_after = retry_after(value.decode("latin-1"), time.time())
+        return len(line) if self._head <= LONGEST_ANSWER else -1
 
 
 def retry_after(value: str, now: float) -> int | None:
@@ -174,7 +200,24 @@ def _text(host: str | bytes) -> str:
     return host.decode() if isinstance(host, bytes) else host
 
 
-_trusted = ssl.get_default_verify_paths()
+def _tls_options(tls: Tls) -> dict[int, Any]:
+    """libcurl takes a kept connection only for a request with the same certificates and key (`CertBlob` and the like
+    in its comparison), so webhooks never share one. Sessions are not kept, to be as sure of those.
+    """
+    blobs = {
+        pycurl.CAINFO_BLOB: tls.ca,
+        pycurl.SSLCERT_BLOB: tls.certificate,
+        pycurl.SSLKEY_BLOB: tls.key,
+    }
+    given: dict[int, Any] = {option: text.encode() for option, text in blobs.items() if text}
+    return {pycurl.SSL_SESSIONID_CACHE: 0, **({} if tls.ca else _TRUSTED), **given}
+
+
+_paths = ssl.get_default_verify_paths()
+_TRUSTED: dict[int, Any] = {
+    **({pycurl.CAINFO: _paths.cafile} if _paths.cafile else {}),
+    **({pycurl.CAPATH: _paths.capath} if _paths.capath else {}),
+}
 _OPTIONS: dict[int, Any] = {
     pycurl.NOSIGNAL: 1,
     pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
@@ -182,8 +225,9 @@ _OPTIONS: dict[int, Any] = {
     pycurl.FOLLOWLOCATION: 0,
     pycurl.PROXY: "",
     pycurl.NOPROXY: "*",
+    pycurl.NETRC: pycurl.NETRC_IGNORED,
     pycurl.CONNECTTIMEOUT_MS: CONNECT_TIMEOUT_MS,
-    pycurl.MAXAGE_CONN: IDLE_S,
-    **({pycurl.CAINFO: _trusted.cafile} if _trusted.cafile else {}),
-    **({pycurl.CAPATH: _trusted.capath} if _trusted.capath else {}),
+    pycurl.DNS_CACHE_TIMEOUT: 0,  # the system's resolver knows how long an answer may be kept; we do not
+    pycurl.MAXAGE_CONN: KEPT_S,
+    pycurl.MAXLIFETIME_CONN: KEPT_S,
 }

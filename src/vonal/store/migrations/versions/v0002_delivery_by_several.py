@@ -12,7 +12,20 @@ def upgrade() -> None:
     _manifests()
     _notices()
     _shards()
+    _lanes()
+
+
+def _lanes() -> None:
     op.add_column("lane", sa.Column("failing_since", sa.BigInteger(), nullable=True))
+    op.create_index(
+        "ix_lane_disabled",
+        "lane",
+        ["tenant_id", "webhook_id"],
+        unique=False,
+        sqlite_where=sa.text("disabled_at IS NOT NULL"),
+        postgresql_where=sa.text("disabled_at IS NOT NULL"),
+    )
+    op.drop_index("ix_delivery_done", "delivery")
 
 
 def _manifests() -> None:

@@ -1,0 +1,120 @@
+"""Which lanes this process may work off: all of them, or with several processes on PostgreSQL a leased share.
+
+A lease outlives the process that holds it by at most LEASE_S; a process that cannot renew it stops before it runs out,
+and what it settles later is refused by the epoch (`vonal.store.settling`). So no delivery is sent by two at once.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from vonal.delivery.lane import SHARDS
+from vonal.store import shards
+from vonal.store.database import Database
+
+LEASE_S = 15.0
+RENEW_S = 3.0
+MARGIN_S = 3.0  # so long before its end a lease that cannot be renewed is not used any more
+
+
+class Leases(Protocol):
+    """`node` names the process to the others; None when there are none."""
+
+    node: str | None
+
+    def epoch(self, shard: int) -> int | None:
+        """The lease's number, None while another process has the shard."""
+        ...
+
+    def is_leaving(self, shard: int) -> bool:
+        """Nothing new is begun in it: it goes to another process."""
+        ...
+
+    def remaining_s(self) -> float:
+        """How long what is held may be used without another renewal."""
+        ...
+
+    async def renew(self, is_quiet: Callable[[int], bool]) -> set[int]:
+        """Prolongs, takes, and hands over what `is_quiet`; returns the shards that are lost."""
+        ...
+
+    async def give_up(self) -> None:
+        """Others may have everything."""
+        ...
+
+
+class AllLanes:
+    """One process has the database for itself."""
+
+    node: str | None = None
+
+    def epoch(self, _shard: int) -> int | None:
+        return 0
+
+    def is_leaving(self, _shard: int) -> bool:
+        return False
+
+    def remaining_s(self) -> float:
+        return float("inf")
+
+    async def renew(self, _is_quiet: Callable[[int], bool]) -> set[int]:
+        return set()
+
+    async def give_up(self) -> None:
+        return
+
+
+class NoLanes(AllLanes):
+    """A process that delivers nothing itself."""
+
+    def epoch(self, _shard: int) -> int | None:
+        return None
+
+
+class SharedLanes:
+    """A fair share of the lanes, beside other processes. No two of them have the same `node`."""
+
+    def __init__(self, db: Database, node: str, *, lease_s: float = LEASE_S) -> None:
+        self._db = db
+        self.node: str | None = node
+        self._lease_s = lease_s
+        self._held: dict[int, int] = {}
+        self._leaving: set[int] = set()
+        self._until = 0.0
+        self._fresh = True
+
+    def epoch(self, shard: int) -> int | None:
+        return self._held.get(shard) if time.monotonic() < self._until else None
+
+    def is_leaving(self, shard: int) -> bool:
+        return shard in self._leaving
+
+    def remaining_s(self) -> float:
+        return self._until - time.monotonic()
+
+    async def renew(self, is_quiet: Callable[[int], bool]) -> set[int]:
+        began = time.monotonic()
+        release = {shard for shard in self._leaving if is_quiet(shard)}
+        work = partial(
+            shards.any_tenant_renew,
+            node=self.node or "",
+            lease_ms=round(self._lease_s * 1000),
+            release=release,
+            fresh=self._fresh,
+        )
+        held = await self._db.write(work)
+        self._fresh = False
+        self._until = began + self._lease_s * (1 - MARGIN_S / LEASE_S)
+        lost = {shard for shard, epoch in self._held.items() if held.epochs.get(shard) != epoch}
+        self._held = held.epochs
+        self._leaving = set(sorted(held.epochs, key=_scattered)[: held.surplus])
+        return lost
+
+    async def give_up(self) -> None:
+        self._held = {}
+        await self._db.write(partial(shards.any_tenant_release_all, node=self.node or ""))
+
+
+def _scattered(shard: int) -> int:
+    return shard * 37 % SHARDS  # the same order every time, so that those chosen to leave are chosen again
