@@ -230,7 +230,7 @@ def test_without_any_call_a_sample_of_the_tenants_own_is_shown(house: House, typ
 def test_sound_is_left_out_of_a_preview_with_a_note_in_its_place(house: House) -> None:
     call = answered_call(recordings=[recording(size_bytes=100)])
     _keep(house, event(call=call))
-    with house.client(headers={"X-API-Key": READ_KEY}) as client:
+    with house.client() as client:
         shown = client.post(f"{HOOKS}/log/preview", json={"webhook": {"recording": "inline"}}).json()
     one = json.loads(shown["body"])["data"]["recordings"][0]
     assert (one["content_base64"], one["inline_omitted"]) == (None, "preview")
@@ -245,6 +245,18 @@ def test_changes_of_a_preview_are_checked_and_stored_nowhere(house: House) -> No
         assert client.get(f"{HOOKS}/log").json() == before
     assert {one["path"] for one in wrong.json()["faults"]} == {"timeout"}
     assert right.json()["url"].endswith(f"?a={right.json()['call_id']}")
+
+
+def test_who_may_only_read_gets_nothing_signed_to_send_on(house: House) -> None:
+    with house.client() as client:
+        client.patch(f"{HOOKS}/log", json={"security": {"type": "hmac", "key": SECRET}})
+        signed = client.post(f"{HOOKS}/log/preview", json={}).json()
+    with house.client(headers={"X-API-Key": READ_KEY}) as client:
+        shown = client.post(f"{HOOKS}/log/preview", json={}).json()
+        refused = client.post(f"{HOOKS}/log/preview", json={"webhook": {"params": {"a": "b"}}})
+    assert signed["headers"]["webhook-signature"].startswith("v1,")
+    assert (shown["headers"]["webhook-signature"], shown["masked"]) == ("•••", ["webhook-signature"])
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
 
 
 # --- tests -----------------------------------------------------------------------------------------------------------

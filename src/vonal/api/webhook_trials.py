@@ -19,6 +19,7 @@ from vonal.domain.errors import (
     CallNotFound,
     MissingParameter,
     RateLimited,
+    ScopeMissing,
     WebhookNotFound,
     WebhookUrlRejected,
 )
@@ -66,8 +67,14 @@ class RangeParameters(Struct, frozen=True, kw_only=True):
 async def preview(services: Services, asked: Asked) -> Response[bytes]:
     """The request that is not sent."""
     wanted: PreviewParameters = asked.parameters
+    may_write = all(asked.principal.may(scope) for scope in WRITING)
+    if wanted.webhook and not may_write:
+        raise ScopeMissing("A preview of changes needs the scopes that storing them needs.", param="webhook")
     draft = await services.webhooks.draft(asked.tenant_id, wanted.id, wanted.webhook)
-    return json_answer(await services.trials.preview(asked.tenant_id, draft, call=wanted.call, event=wanted.event))
+    shown = await services.trials.preview(
+        asked.tenant_id, draft, call=wanted.call, event=wanted.event, signed=may_write
+    )
+    return json_answer(shown)
 
 
 async def test(services: Services, asked: Asked) -> Response[bytes]:
@@ -99,7 +106,8 @@ OPERATIONS = (
         path="/api/v1/webhooks/{id}/preview",
         summary="The exact request that a call would give, not sent",
         description="Made by the code that sends, with attempt 1 and the time now. `•••` stands for secrets, `masked` "
-        "names them. Sound is left out: `inline_omitted` is `preview`. `sample`: no call fits, this one is made up.",
+        "names them. Sound is left out: `inline_omitted` is `preview`. `sample`: no call fits, this one is made up. "
+        "Changes, and signatures, are for credentials that may also store webhooks.",
         scope="read",
         handler=preview,
         parameters=PreviewParameters,

@@ -78,10 +78,12 @@ def of_call(tenant_id: str, tx: Connection, call_id: str) -> list[CallEvent]:
     return [_event(row) for row in tx.execute(query.order_by(table.c.sequence))]
 
 
-def newest(tenant_id: str, tx: Connection, types: Sequence[str], *, limit: int) -> list[CallEvent]:
-    """The tenant's events of these types among its newest `limit` events of all types, newest first."""
-    latest = select(table).where(table.c.tenant_id == tenant_id).order_by(table.c.position.desc()).limit(limit)
-    return [_event(row) for row in tx.execute(latest) if row.type in types]
+def newest(tenant_id: str, tx: Connection, types: Sequence[str], *, among: int, limit: int) -> list[CallEvent]:
+    """The tenant's events of these types, newest first: up to `limit` of its newest `among` events of all types."""
+    latest = select(table.c.position).where(table.c.tenant_id == tenant_id).order_by(table.c.position.desc())
+    within = latest.limit(among).subquery()
+    of_types = select(table).join(within, within.c.position == table.c.position).where(table.c.type.in_(types))
+    return [_event(row) for row in tx.execute(of_types.order_by(table.c.position.desc()).limit(limit))]
 
 
 def _row(one: CallEvent) -> dict[str, object]:

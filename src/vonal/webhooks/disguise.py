@@ -3,13 +3,16 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping
+from typing import TypeVar
 from urllib.parse import quote, quote_plus, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vonal.domain.delivery import Request
 from vonal.domain.secrets import HIDDEN
 
+SIGNATURE = "webhook-signature"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -23,6 +26,9 @@ class Shown(Struct, frozen=True, kw_only=True):
     body_base64: str
     bytes: int
     masked: list[str]
+
+
+Disguised = TypeVar("Disguised", bound=Shown)
 
 
 def shown(request: Request, secrets: Mapping[str, str]) -> Shown:
@@ -47,6 +53,14 @@ def shown(request: Request, secrets: Mapping[str, str]) -> Shown:
         bytes=len(request.body),
         masked=masked,
     )
+
+
+def unsigned(request: Disguised) -> Disguised:
+    """The same without the signature."""
+    if SIGNATURE not in request.headers:
+        return request
+    headers = {**request.headers, SIGNATURE: HIDDEN}
+    return replace(request, headers=headers, masked=[*request.masked, SIGNATURE])
 
 
 def on_the_wire(request: Request) -> dict[str, str]:

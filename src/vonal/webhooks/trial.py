@@ -20,7 +20,7 @@ from vonal.webhooks import disguise, sample
 from vonal.webhooks.match import matches
 from vonal.webhooks.prepare import Preparer
 
-LOOKED_THROUGH = 2000  # of the tenant's newest events
+LOOKED_THROUGH, MOST_TRIED = 2000, 200  # the tenant's newest events, and those of them of the wanted types
 
 
 class Preview(disguise.Shown, frozen=True, kw_only=True):
@@ -51,10 +51,17 @@ class Trials:
         self._db, self._preparer, self._send = db, preparer, send
 
     async def preview(
-        self, tenant_id: str, webhook: Webhook, *, call: str | None = None, event: str | None = None
+        self,
+        tenant_id: str,
+        webhook: Webhook,
+        *,
+        call: str | None = None,
+        event: str | None = None,
+        signed: bool = True,
     ) -> Preview:
         """What the webhook would get of this call and event; by default of the latest call that it gets something of.
 
+        Without `signed` the signature is hidden: whoever has the whole request could send it in our name.
         Raises CallNotFound, InvalidRequest, RequestNotMade.
         """
         if event is not None and event not in SUBSCRIBABLE:
@@ -63,7 +70,8 @@ class Trials:
         shown = told or sample.event(await self._tenant(tenant_id), webhook, _typical(webhook, event), _now())
         owed = Owed(id=new_id("dlv"), webhook_id=webhook.id, event=shown, due_at=0)
         request = await self._preparer.preview(owed, webhook)
-        return _shown(request, webhook, shown, made_up=told is None)
+        preview = _shown(request, webhook, shown, made_up=told is None)
+        return preview if signed else disguise.unsigned(preview)
 
     async def test(self, tenant_id: str, webhook: Webhook) -> Trial:
         """Sends one `webhook.test` now, whatever the webhook is subscribed to, and logs it. Raises RequestNotMade."""
@@ -89,7 +97,7 @@ class Trials:
         wanted = replace(webhook, enabled=True, events=webhook.events if type_ is None else [type_])
         if call is None:
             types = {"call.completed" if one == MISSED else one for one in wanted.events} - {TEST}
-            look = partial(events.newest, tenant_id, types=sorted(types), limit=LOOKED_THROUGH)
+            look = partial(events.newest, tenant_id, types=sorted(types), among=LOOKED_THROUGH, limit=MOST_TRIED)
             return next((one for one in await self._db.read(look) if matches(wanted, one)), None)
         of_call = (await self._db.read(partial(events.of_call, tenant_id, call_id=call)))[::-1]
         if not of_call:
