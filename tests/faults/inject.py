@@ -22,7 +22,9 @@ class Injector:
     def __init__(self, house: House, *, say: Callable[[str], None] = print) -> None:
         self._house, self._say = house, say
         self._began = time.monotonic()
-        self._database, self._answering = asyncio.Lock(), asyncio.Lock()  # one thing at a time
+        # One thing at a time for each of them. The clock takes both: where it is wrong while deliveries fail, their
+        # next try is an hour or a day off.
+        self._database, self._answering = asyncio.Lock(), asyncio.Lock()
         self.lifted: list[tuple[Fault, float]] = []
 
     async def all(self, faults: list[Fault]) -> None:
@@ -119,9 +121,10 @@ class Injector:
 
     async def _disk_full(self, fault: Fault) -> None:
         """No file of Vonal's may grow, nor be written beyond its first page: every write fails with EFBIG."""
-        self._limit(SMALL)
-        await asyncio.sleep(fault.lasts)
-        self._limit(resource.RLIM_INFINITY)
+        async with self._database:
+            self._limit(SMALL)
+            await asyncio.sleep(fault.lasts)
+            self._limit(resource.RLIM_INFINITY)
 
     def _limit(self, size: int) -> None:
         service, asterisk = self._house.service, self._house.asterisk()
@@ -136,9 +139,10 @@ class Injector:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
     async def _clock_jump(self, fault: Fault) -> None:
-        self._house.set_clock(fault.jump)
-        await asyncio.sleep(fault.lasts)
-        self._house.set_clock(0)
+        async with self._answering, self._database:
+            self._house.set_clock(fault.jump)
+            await asyncio.sleep(fault.lasts)
+            self._house.set_clock(0)
 
 
 def _family(pid: int) -> Iterator[int]:
