@@ -302,13 +302,14 @@ class Service:
     async def _reconcile(self) -> None:
         """Closes calls of which Asterisk has nothing any more: it died in the middle of them, or has lost them."""
         async with self._reconciling:
-            before = datetime.now(UTC)
+            await self._read_up_to(self.pbx.journal.end())
+            known = await self.ingest.unfinished()
             try:
                 channels = [channel["id"] for channel in await self.pbx.ari.channels()]
             except TelephonyUnavailable:
                 return  # it is being restarted; `_restarted` comes back here
             await self._read_up_to(self.pbx.journal.end())
-            if closed := await self.ingest.interrupt_all_but(channels, before=before):
+            if closed := await self.ingest.interrupt_all_but(channels, among=known):
                 log.warning("calls_interrupted", calls=closed)
 
     async def _read_up_to(self, position: Position) -> None:
@@ -322,7 +323,7 @@ class Service:
         self.draining = True
         if self.role != "delivery":
             calls = await self._let_calls_end()
-            if calls:
+            if calls != 0:
                 log.warning(
                     "asterisk_left_running",
                     channels=calls,
@@ -337,20 +338,24 @@ class Service:
         await self.sending.worker.stop(DRAIN_DELIVERIES_SECONDS)
         log.info("drained")
 
-    async def _let_calls_end(self) -> int:
+    async def _let_calls_end(self) -> int | None:
+        """Waits for it; the number of channels left, None when Asterisk does not tell."""
         until = time.monotonic() + DRAIN_CALLS_SECONDS
         said = -1
         while True:
-            try:
-                channels = len(await self.pbx.ari.channels())
-            except TelephonyUnavailable:
-                return 0
-            if not channels or time.monotonic() > until:
+            channels = await self._count_channels()
+            if channels == 0 or time.monotonic() > until:
                 return channels
-            if channels != said:
+            if channels is not None and channels != said:
                 log.info("draining", channels=channels, at_most_s=round(until - time.monotonic()))
                 said = channels
             await asyncio.sleep(0.2)
+
+    async def _count_channels(self) -> int | None:
+        try:
+            return len(await self.pbx.ari.channels())
+        except TelephonyUnavailable:  # busy or frozen, its calls may well go on; only one that is dead has none
+            return None if self.pbx.engine.pid else 0
 
     # --- how it is ---------------------------------------------------------------------------------------------------
 
