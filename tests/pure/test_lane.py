@@ -25,8 +25,8 @@ def _calls(count: int) -> list[Owed]:
     return [_call(("call.completed",))[0] for _ in range(count)]
 
 
-def _lane(rows: list[Owed], *, whole: bool = True) -> Lane:
-    lane = Lane(("acme", "log"), LaneState())
+def _lane(rows: list[Owed], *, whole: bool = True, memory: lanes.Memory | None = None) -> Lane:
+    lane = Lane(("acme", "log"), LaneState(), memory=memory)
     limit, _ = lane.begin_load(NOW)
     lane.fill(rows, whole=whole, limit=limit)
     return lane
@@ -118,12 +118,19 @@ def test_a_push_into_a_lane_with_more_in_the_database_waits_for_its_turn():
     assert lane.more
 
 
-def test_no_more_than_its_room_is_kept_in_memory():
-    lane = _lane([])
+def test_no_more_than_its_room_is_kept_in_memory_when_others_keep_much():
+    memory = lanes.Memory()
+    memory.kept = lanes.MORE_ROOM - lanes.ROOM - 5
+    lane = _lane([], memory=memory)
     for owed in _calls(lanes.ROOM + 10):
         lane.push(owed)
-    assert len(lane._waiting) == lanes.ROOM
+    assert len(lane._waiting) == lanes.ROOM + 5
     assert not lane.complete
+    assert memory.kept == lanes.MORE_ROOM
+    taken = _taken(lane)
+    assert memory.kept == lanes.MORE_ROOM - len(taken)
+    lane.shed()
+    assert memory.kept == lanes.MORE_ROOM - lanes.ROOM - 5
 
 
 def test_a_webhook_that_is_down_keeps_nothing_in_memory():

@@ -116,7 +116,7 @@ async def test_a_mapped_spelling_of_an_allowed_address_is_that_address(service: 
 
 
 def _resolves(monkeypatch: pytest.MonkeyPatch, port: int, *addresses: str) -> None:
-    """What the name server says of crm.example from now on."""
+    """What the name server says of crm.example from now on, to handles not yet made."""
     monkeypatch.setitem(sender_module._OPTIONS, pycurl.RESOLVE, [f"crm.example:{port}:{','.join(addresses)}"])
 
 
@@ -130,9 +130,11 @@ async def test_a_name_that_changes_its_address_is_judged_by_the_one_connected_to
         request = _get(f"http://crm.example:{service.port}/")
         _resolves(monkeypatch, service.port, "127.0.0.2")
         assert (await sender.send(request)).status == 204
+        sender._idle.clear()
         _resolves(monkeypatch, service.port, "127.0.0.1")
         outcome = await sender.send(request)
         assert (outcome.status, outcome.error) == (None, "address_refused")
+        sender._idle.clear()
         _resolves(monkeypatch, service.port, "127.0.0.2")
         assert (await sender.send(request)).status == 204
         await sender.close()

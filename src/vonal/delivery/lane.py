@@ -14,11 +14,13 @@ from zlib import crc32
 from vonal.delivery import retry
 from vonal.domain.delivery import LaneState, Outcome, Owed
 
-ROOM = 64  # deliveries in memory
+ROOM = 64  # deliveries in memory, of each lane
 REFILL = 32
+MORE_ROOM = 16_384  # of all lanes together, for those that are pushed faster than they are sent
+PROBES = 4  # are read of a webhook that is down
 WINDOW = 8
 FIRST_WINDOW = 4
-PATIENCE = 3  # sweeps
+PATIENCE = 10  # sweeps
 DOWN = 2  # failures in a row
 LONG_DOWN = 3  # failures in a row after which a success makes due what has been put off
 CATCH_UP_MS = 1000  # while draining: so much of what was not sent in time may follow at once
@@ -32,11 +34,18 @@ def shard_of(key: tuple[str, str]) -> int:
     return crc32("/".join(key).encode()) % SHARDS
 
 
+class Memory:
+    """How many deliveries all lanes keep in memory."""
+
+    kept = 0
+
+
 class Lane:
     """One webhook's queue. `more`: the database may hold something to send that is not here."""
 
-    def __init__(self, key: tuple[str, str], state: LaneState, *, epoch: int = 0) -> None:
+    def __init__(self, key: tuple[str, str], state: LaneState, *, epoch: int = 0, memory: Memory | None = None) -> None:
         self.key = key
+        self._memory = memory or Memory()
         self.shard, self.epoch = shard_of(key), epoch  # of the lease under which this queue is worked off
         self.host = ""  # where its last request went
         self.slow = False  # its last request took long
@@ -84,7 +93,7 @@ class Lane:
         """Takes a delivery straight from memory after its commit; later ones of a call must be pushed later."""
         if self.loading:
             self._late.append(owed)
-        if self.complete and len(self._waiting) < ROOM and not self._knows(owed.id):
+        if self.complete and self._has_room() and not self._knows(owed.id):
             self._append(owed)
         elif not self.loading and not self._knows(owed.id):
             self.complete = False
@@ -103,7 +112,8 @@ class Lane:
         self._meanwhile.clear()
         self._late.clear()
         self._returned.clear()
-        return ROOM + len(self.flying) + len(self._settling), self._gates[False] > now
+        wanted = PROBES if self.fails >= DOWN else ROOM
+        return wanted + len(self.flying) + len(self._settling), self._gates[False] > now
 
     def fill(self, rows: Sequence[Owed], *, whole: bool, limit: int) -> None:
         """Takes what the database holds (`store.lanes.waiting`) in place of what was here."""
@@ -229,17 +239,29 @@ class Lane:
         self.shed()
         self._gates = {False: 0, True: 0}
 
+    def _has_room(self) -> bool:
+        return len(self._waiting) < ROOM or self._memory.kept < MORE_ROOM
+
     def _append(self, owed: Owed) -> None:
         self._queues.setdefault(_call(owed), deque()).append(owed)
-        self._waiting.add(owed.id)
+        self._keep(owed.id)
+
+    def _keep(self, delivery_id: str) -> None:
+        self._memory.kept += delivery_id not in self._waiting
+        self._waiting.add(delivery_id)
+
+    def _let_go(self, delivery_id: str) -> None:
+        self._memory.kept -= delivery_id in self._waiting
+        self._waiting.discard(delivery_id)
 
     def _clear(self) -> None:
         self._queues.clear()
+        self._memory.kept -= len(self._waiting)
         self._waiting.clear()
 
     def _take(self, call: str, queue: deque[Owed], now: int) -> Owed:
         owed = queue.popleft()
-        self._waiting.discard(owed.id)
+        self._let_go(owed.id)
         self._returned.pop(owed.id, None)
         if not queue:
             del self._queues[call]
@@ -261,7 +283,7 @@ class Lane:
 
     def _forget_late(self, call: str, queue: deque[Owed], now: int) -> None:
         while queue and _is_late(queue[0], now):
-            self._waiting.discard(queue.popleft().id)  # the worker's sweep drops it in the database
+            self._let_go(queue.popleft().id)  # the worker's sweep drops it in the database
         if not queue:
             del self._queues[call]
 
@@ -273,7 +295,7 @@ class Lane:
             self._queues[_call(owed)] = deque([owed])
         else:
             return
-        self._waiting.add(owed.id)
+        self._keep(owed.id)
 
 
 def _is_late(owed: Owed, now: int) -> bool:

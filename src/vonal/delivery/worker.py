@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from vonal.delivery import retry
-from vonal.delivery.lane import DOWN, Lane, shard_of
+from vonal.delivery.lane import DOWN, Lane, Memory, shard_of
 from vonal.delivery.leases import AllLanes, Leases
 from vonal.delivery.room import SLOW_MS, Flight, Room
 from vonal.delivery.settle import Settler
@@ -62,7 +62,7 @@ class Worker:
         self._told, self._clock, self._chance = told, clock, chance
         self._leases: Leases = leases or AllLanes()
         self._settler = Settler(db, self._settled, node=self._leases.node)
-        self._room = Room()
+        self._room, self._memory = Room(), Memory()
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._again: dict[str, Owed | None] = {}  # by delivery: how it waits once its outcome is written
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
@@ -194,6 +194,7 @@ class Worker:
         """Other processes have these shards, or all: what is under way in them is broken off."""
         for lane in [one for one in self._lanes.values() if shards is None or one.shard in shards]:
             del self._lanes[lane.key]
+            lane.shed()
             for task in self._sending.pop(lane, set()):
                 task.cancel()
             if (timer := self._timers.pop(lane.key, None)) is not None:
@@ -212,7 +213,7 @@ class Worker:
             epoch = self._leases.epoch(shard)
             if epoch is None or self._leases.is_leaving(shard):
                 return None
-            lane = self._lanes[key] = Lane(key, state, epoch=epoch)
+            lane = self._lanes[key] = Lane(key, state, epoch=epoch, memory=self._memory)
         return lane
 
     def _pump(self, lane: Lane) -> None:

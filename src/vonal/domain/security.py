@@ -1,6 +1,7 @@
 """What each type of webhook security needs (contract, section 4), and how a signing secret is read."""
 
 from base64 import b64decode, b64encode
+from functools import lru_cache
 from secrets import token_bytes
 
 from vonal.domain.directory import Security
@@ -25,6 +26,7 @@ MIN_ENCRYPTION_KEY = 16  # characters
 _FIELDS = ("user", "password", "header", "param", "key", "previous_key")
 
 
+@lru_cache(maxsize=4096)
 def signing_key(text: str) -> bytes:
     """The secret bytes of `whsec_BASE64` (Standard Webhooks), or of any other text: its own bytes.
 

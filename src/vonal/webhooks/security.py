@@ -4,10 +4,10 @@ What each type needs is `vonal.domain.security`'s. Signatures are Standard Webho
 `id.timestamp.payload`, in the header `webhook-signature`, one for each live key.
 """
 
-import hashlib
-import hmac
 from base64 import b64encode
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from msgspec import Struct
 
 from vonal.domain.directory import Security
@@ -43,8 +43,15 @@ def signature(security: Security, *, event_id: str, timestamp: int, payload: byt
     `payload` is the body; of a GET, which has none, path and query as they stand in the request.
     """
     signed = b"%s.%d.%s" % (event_id.encode(), timestamp, payload)
-    made = [hmac.digest(signing_key(key), signed, hashlib.sha256) for key in _keys(security)]
+    made = [_mac(signing_key(key), signed) for key in _keys(security)]
     return " ".join(f"v1,{b64encode(one).decode()}" for one in made) or None
+
+
+def _mac(key: bytes, text: bytes) -> bytes:
+    # The standard library's lets other threads run meanwhile, which here takes a hundred times as long as the work.
+    mac = HMAC(key, SHA256())
+    mac.update(text)
+    return mac.finalize()
 
 
 def _keys(security: Security) -> list[str]:

@@ -71,50 +71,51 @@ class CurlSender:
         self._allow = allow
         self._multi = pycurl.AsyncCurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, IDLE_CONNECTIONS)
-        self._idle: list[pycurl.Curl] = []
+        self._idle: list[_Handle] = []
 
     async def send(self, request: Request) -> Outcome:
         """The attempt; a request that ends by cancellation gives its connection up."""
-        attempt = _Attempt(request, self._allow)
-        curl = self._idle.pop() if self._idle else pycurl.Curl()
-        attempt.set_up(curl)
+        handle = self._idle.pop() if self._idle and not request.tls else _Handle(self._allow)
+        handle.set_up(request)
         began = time.monotonic()
         failure: pycurl.error | None = None
         try:
-            await self._multi.perform(curl)
+            await self._multi.perform(handle.curl)
         except pycurl.error as fault:
             failure = fault
-        outcome = attempt.outcome(curl.getinfo(pycurl.RESPONSE_CODE), failure, int((time.monotonic() - began) * 1000))
-        if len(self._idle) < IDLE_HANDLES:
-            curl.reset()
-            self._idle.append(curl)
+        outcome = handle.outcome(failure, int((time.monotonic() - began) * 1000))
+        if len(self._idle) < IDLE_HANDLES and not request.tls:
+            self._idle.append(handle)
         return outcome
 
     async def close(self) -> None:
         """Ends all connections."""
         await self._multi.aclose()
-        for curl in self._idle:
-            curl.close()
+        for handle in self._idle:
+            handle.curl.close()
 
 
-class _Attempt:
-    """One request's callbacks and what they gathered."""
+class _Handle:
+    """One request at a time: its callbacks, and what they gathered. One with certificates is used only once."""
 
-    def __init__(self, request: Request, allow: tuple[guard.IPNetwork, ...]) -> None:
-        self._request, self._allow = request, allow
-        self._plain = not request.url.lower().startswith("https:")
-        self._refused = False
-        self._answer = bytearray()
-        self._received = 0
-        self._head = 0
-        self._answered = False
-        self._retry_after: int | None = None
-
-    def set_up(self, curl: pycurl.Curl) -> None:
-        """Makes the handle ready to go."""
-        request = self._request
-        for option, value in _OPTIONS.items():
+    def __init__(self, allow: tuple[guard.IPNetwork, ...]) -> None:
+        self._allow = allow
+        self.curl = curl = pycurl.Curl()
+        for option, value in (_OPTIONS | _TRUSTED).items():
             curl.setopt(option, value)
+        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+        curl.setopt(pycurl.WRITEFUNCTION, self._write)
+        curl.setopt(pycurl.HEADERFUNCTION, self._header)
+
+    def set_up(self, request: Request) -> None:
+        """Makes it ready to go."""
+        self._request = request
+        self._plain = not request.url.lower().startswith("https:")
+        self._refused = self._answered = False
+        self._answer = bytearray()
+        self._received = self._head = 0
+        self._retry_after: int | None = None
+        curl = self.curl
         curl.setopt(pycurl.URL, request.url)
         curl.setopt(pycurl.TIMEOUT_MS, request.timeout_s * 1000)
         headers = [f"{name}: {value}".encode() for name, value in request.headers.items()]
@@ -122,14 +123,15 @@ class _Attempt:
         if request.method == "POST":
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, request.body)
-        for option, value in (_tls_options(request.tls) if request.tls else _TRUSTED).items():
-            curl.setopt(option, value)
-        curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
-        curl.setopt(pycurl.WRITEFUNCTION, self._write)
-        curl.setopt(pycurl.HEADERFUNCTION, self._header)
+        else:
+            curl.setopt(pycurl.HTTPGET, 1)
+        if request.tls:
+            for option, value in _tls_options(request.tls).items():
+                curl.setopt(option, value)
 
-    def outcome(self, status: int, failure: pycurl.error | None, took_ms: int) -> Outcome:
+    def outcome(self, failure: pycurl.error | None, took_ms: int) -> Outcome:
         """What it came to; a status counts when its head was whole, whatever became of the answer's body."""
+        status = self.curl.getinfo(pycurl.RESPONSE_CODE)
         if self._answered and status >= 200:  # noqa: PLR2004 - 1xx are not final
             head = bytes(self._answer).decode("utf-8", "replace")
             return Outcome(
@@ -170,7 +172,7 @@ class _Attempt:
 
     def _write(self, piece: bytes) -> int:
         self._received += len(piece)
-        self._answer += piece[: KEPT_ANSWER - len(self._answer)]
+        self._answer += piece[: max(KEPT_ANSWER - len(self._answer), 0)]
         return len(piece) if self._received <= LONGEST_ANSWER else -1
 
     def _header(self, line: bytes) -> int:
@@ -210,7 +212,7 @@ def _tls_options(tls: Tls) -> dict[int, Any]:
         pycurl.SSLKEY_BLOB: tls.key,
     }
     given: dict[int, Any] = {option: text.encode() for option, text in blobs.items() if text}
-    return {pycurl.SSL_SESSIONID_CACHE: 0, **({} if tls.ca else _TRUSTED), **given}
+    return {pycurl.SSL_SESSIONID_CACHE: 0, **given}
 
 
 _paths = ssl.get_default_verify_paths()
