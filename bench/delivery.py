@@ -92,9 +92,9 @@ def _as_text(bench: Bench) -> None:
         times = (one.wire_p50, one.wire_p99, one.commit_p50, one.commit_p99)
         rate = f"{one.per_s:.0f}" if one.per_s else ""
         print(ROW.format(part, who, one.events, one.missing, rate, _short(one.cpu, 3), *map(_short, times)))
-    print(f"\n{'':<58} {'reached':>9} {'target':>9}")
+    print(f"\n{'':<72} {'reached':>9} {'target':>9}")
     for line in targets.lines(bench.figures, bench.stores, bench.size):
-        print(f"{line.what:<58} {line.reached:>9.3g} {line.target:>9}{'' if line.met else '  missed'}")
+        print(f"{line.what:<72} {_plain(line.reached):>9} {line.target:>9}{'' if line.met else '  missed'}")
     print(f"\n{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; times in ms; CPU of app and database, per event")
 
 
@@ -109,6 +109,10 @@ def _as_json(bench: Bench) -> None:
 
 def _short(value: float | None, places: int = 2) -> str:
     return "" if value is None else f"{value:.{places}f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":
