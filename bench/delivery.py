@@ -53,9 +53,14 @@ def _words() -> argparse.ArgumentParser:
     words.add_argument("--json", action="store_true", help="the figures as JSON")
     words.add_argument("--only", choices=STORES, help="one database")
     words.add_argument("--rounds", type=int, help="of which medians are taken (3)")
-    words.add_argument("--seconds", type=float, help="how long each round at a fixed rate lasts (10)")
+    words.add_argument("--seconds", type=float, help="how long each round at a fixed rate lasts (8)")
     words.add_argument("--burst", type=int, metavar="N", help="events of a burst of ours (20000)")
-    words.add_argument("--rows", type=int, metavar="N", help="part `rows`: so many delivered rows; 10000000 takes long")
+    words.add_argument(
+        "--rows",
+        type=int,
+        metavar="N",
+        help="part `rows`: so many delivered rows; 10000000 take 25 GB and most of an hour",
+    )
     words.add_argument("--profile", default="", metavar="FILE", help="cProfile of ours into this file; spoils figures")
     return words
 

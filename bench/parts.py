@@ -36,14 +36,24 @@ class Size(Struct, frozen=True, kw_only=True):
     celery: int = 3_000
     careful: int = 1_000  # Celery that promises as much as we do
     procrastinate: int = 1_000
-    seconds: float = 10
+    seconds: float = 8  # at a fixed rate
+    long: float = 20  # beside dead webhooks, once
     dead: int = 1_000
     backlog: int = 1_000_000
     rows: int = 0
 
 
 QUICK = Size(
-    rounds=1, floor=8_000, burst=5_000, celery=600, careful=300, procrastinate=200, seconds=4, dead=200, backlog=100_000
+    rounds=1,
+    floor=8_000,
+    burst=5_000,
+    celery=600,
+    careful=300,
+    procrastinate=200,
+    seconds=3,
+    long=4,
+    dead=200,
+    backlog=50_000,
 )
 
 
@@ -169,10 +179,10 @@ def latency(bench: Bench, parts: set[str]) -> None:
             for store in bench.stores:
                 with bench.database(store) as place:
                     _at(bench, rate, store, "ours", place)
-        if "peers" in parts:
-            _at(bench, 50, "celery", "peer_celery", None)
-            with bench.database("postgresql") as place:
-                _at(bench, 50, "procrastinate", "peer_procrastinate", place)
+    if "peers" in parts:
+        _at(bench, 50, "celery", "peer_celery", None)
+        with bench.database("postgresql") as place:
+            _at(bench, 50, "procrastinate", "peer_procrastinate", place)
 
 
 def _at(bench: Bench, rate: int, contender: str, script: str, place: Place | None) -> Figures:
@@ -183,12 +193,11 @@ def isolation(bench: Bench, _parts: set[str]) -> None:
     """Healthy webhooks, without and with many dead ones."""
     dead = bench.size.dead
     groups = (("none dead", 0, world.KINDS), (f"{dead} dead", dead, world.KINDS), (f"{dead} dripping", dead, DRIPPING))
-    for _ in range(bench.size.rounds):
-        for store in bench.stores:
-            for name, how_many, kinds in groups:
-                with bench.database(store) as place:
-                    bench.fill(place, lanes=how_many, rows=how_many * BACKLOG_OF_DEAD)
-                    _healthy(bench, "isolation", f"{store}, {name}", place, dead=how_many, kinds=kinds)
+    for store in bench.stores:
+        for name, how_many, kinds in groups:
+            with bench.database(store) as place:
+                bench.fill(place, lanes=how_many, rows=how_many * BACKLOG_OF_DEAD)
+                _healthy(bench, "isolation", f"{store}, {name}", place, dead=how_many, kinds=kinds)
 
 
 def backlog(bench: Bench, _parts: set[str]) -> None:
@@ -198,8 +207,7 @@ def backlog(bench: Bench, _parts: set[str]) -> None:
         for rows in (0, how_many):
             with bench.database(store) as place:
                 bench.fill(place, lanes=1, rows=rows)
-                for _ in range(bench.size.rounds):
-                    figures = _healthy(bench, "backlog", f"{store}, {rows} rows", place, dead=1, kinds=("500",))
+                figures = _healthy(bench, "backlog", f"{store}, {rows} rows", place, dead=1, kinds=("500",))
                 figures.size_mb = filling.size_mb(place.url)
 
 
@@ -219,7 +227,5 @@ def rows(bench: Bench, _parts: set[str]) -> None:
 
 
 def _healthy(bench: Bench, part: str, contender: str, place: Place, **dead: Any) -> Figures:
-    seconds = bench.size.seconds
-    return bench.measure(
-        part, contender, "ours", place, work="open", rate=HEALTHY_RATE, seconds=seconds, lanes=HEALTHY, **dead
-    )
+    how = {"work": "open", "rate": HEALTHY_RATE, "seconds": bench.size.long, "lanes": HEALTHY, **dead}
+    return bench.measure(part, contender, "ours", place, **how)

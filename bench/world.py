@@ -22,7 +22,7 @@ from msgspec import Struct
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "tests"))
 
-from sample_calls import answered_call  # noqa: E402 - lies beside us
+from sample_calls import answered_call, recording  # noqa: E402 - lies beside us
 from vonal.domain.call import Call, Party  # noqa: E402
 from vonal.domain.directory import Directory, Security, Tenant, Webhook, WebhookScope  # noqa: E402
 from vonal.domain.events import CallEvent, next_event  # noqa: E402
@@ -144,9 +144,8 @@ def directory(spec: Spec) -> Directory:
 
 def call(kind: str, lane: int) -> Call:
     """A call to the lane's number that is over, fresh but for its story."""
-    return answered_call(
-        tenant_of(kind, lane), at=datetime.now(UTC), to=Party(number=number(lane), raw=number(lane)[1:], name="Központ")
-    )
+    to = Party(number=number(lane), raw=number(lane)[1:], name="Központ")
+    return answered_call(tenant_of(kind, lane), at=datetime.now(UTC), to=to, recordings=[recording()])
 
 
 def events(spec: Spec, how_many: int) -> list[CallEvent]:

@@ -1,5 +1,6 @@
 """A PostgreSQL server of the test run's own: in a folder of its own, without a port, ending with the run."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -27,26 +28,59 @@ def running_server() -> Iterator["Server"]:
     options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
     try:
         _run([binaries / "initdb", f"--pgdata={data}", *options], user=user, folder=folder)
-        # The server goes down with us even when we are killed.
-        command = ["setpriv", "--pdeathsig", "QUIT", binaries / "postgres", "-D", data, "-k", folder]
-        command += ["-c", "listen_addresses=", "-c", "max_connections=200"]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
+        server = Server(folder, binaries, user)
+        server.start()
         try:
-            _run([binaries / "pg_isready", "-h", folder, "-t", "30"], user=user, folder=folder, until=process)
-            yield Server(folder)
+            server.until_ready()
+            yield server
         finally:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(30)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 class Server:
-    """`url(name)` is the address of a database; `create` and `drop` make and remove one."""
+    """`url(name)` is the address of a database; `create` and `drop` make and remove one. It can be killed and frozen."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, binaries: Path, user: int | None) -> None:
+        self._folder, self._binaries, self._user = folder, binaries, user
+        self._process: subprocess.Popen[bytes]
+
+    def start(self) -> None:
+        """Starts it, and returns at once. Not from a thread: the server ends with the thread that has started it."""
+        # The server goes down with us even when we are killed.
+        command = ["setpriv", "--pdeathsig", "QUIT", self._binaries / "postgres", "-D", self._folder / "data"]
+        command += ["-k", self._folder, "-c", "listen_addresses=", "-c", "max_connections=200"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, user=self._user, cwd=self._folder, stdout=log, stderr=log)
+
+    def until_ready(self) -> None:
+        """Returns as soon as it takes connections."""
+        command = [self._binaries / "pg_isready", "-h", self._folder, "-t", "30"]
+        _run(command, user=self._user, folder=self._folder, until=self._process)
+
+    def stop(self) -> None:
+        """At once, without a checkpoint."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(30)
+
+    def kill(self) -> None:
+        """kill -9, the server and all its backends."""
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the server first, so that it cannot do anything about its backends."""
+        pid = self._process.pid
+        backends = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, backends)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(one, number)
+
+    def terminate(self, name: str) -> None:
+        """Ends every connection to a database, as an administrator may."""
+        with psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=2) as connection:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self._folder}"

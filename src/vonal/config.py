@@ -39,7 +39,7 @@ class Settings:
     event_days: int = _setting(90, "days that call events and manifests' details are kept")
     mail_url: str = _setting("", "smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…; no mail is sent when empty")
     mail_from: str = _setting("", "sender of mails, such as vonal@example.com")
-    secret_key: str = _setting("", "protects opaque ids; made in the data folder when empty")
+    secret_key: str = _setting("", "protects stored secrets and opaque ids; made in the data folder when empty")
     log: str = _setting("text", "`text` or `json`")
 
     @property
@@ -47,6 +47,11 @@ class Settings:
         """`public_url`, or what it is on this machine; without a slash at the end."""
         host, port = self.listen
         return (self.public_url or f"http://{host}:{port}").rstrip("/")
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether several processes can share the database."""
+        return self.database_url.startswith("postgresql")
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -52,11 +52,13 @@ async def test_a_killed_service_leaves_no_gap_in_the_feed(own_world: World) -> N
         await call.hang_up()
         await own_world.start()
         await until(lambda: any(one["type"] == "call.completed" for one in taken), "the feed tells the end")
+        [record] = await own_world.completed()
+        status, manifest = await own_world.get(f"/api/v1/manifests/{record['timestamp'][:10]}", ids="true")
+        assert (status, manifest["ids"]) == (200, [record["id"]])
+        assert await asyncio.to_thread(own_world.terminate) == 0  # with the stream open
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
     assert [one["sequence"] for one in taken] == list(range(1, len(taken) + 1))
-    [record] = await own_world.completed()
     assert taken[-1]["id"] == record["id"]
-    status, manifest = await own_world.get(f"/api/v1/manifests/{record['timestamp'][:10]}", ids="true")
-    assert (status, manifest["ids"]) == (200, [record["id"]])
+    assert "without completing response" not in own_world.log()

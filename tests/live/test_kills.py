@@ -127,6 +127,24 @@ async def test_a_clean_stop_waits_for_the_call_and_then_stops_asterisk(own_world
         world.asterisk_pid()
 
 
+async def test_a_clean_stop_cuts_no_call_of_an_asterisk_that_does_not_answer_for_a_while(own_world: World) -> None:
+    world = own_world
+    call = await world.call_in()
+    await call.answered.wait()
+    pid = world.asterisk_pid()
+    os.kill(pid, signal.SIGSTOP)
+    stopping = asyncio.create_task(asyncio.to_thread(world.terminate))
+    await until(lambda: "does not answer as it should" in world.log(), "the service asked in vain")
+    os.kill(pid, signal.SIGCONT)
+    await until(lambda: '"channels": ' in world.log().rpartition("does not answer")[2], "it was told of the call")
+    assert not call.ended.is_set()
+    assert world.asterisk_pid() == pid
+    await call.hang_up()
+    assert await stopping == 0
+    [record] = await world.completed(seconds=1)
+    assert (record["data"]["call"]["disposition"], record["data"]["call"]["interrupted"]) == ("answered", False)
+
+
 async def test_a_long_backlog_is_worked_off_in_order(own_world: World) -> None:
     world = own_world
     world.phone("101").behaviour = world.phone("102").behaviour = ring()

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from vonal.domain.directory import HmacSigning, Security, Webhook
+from vonal.domain.directory import HmacSigning, Security, Tls, Webhook
 from vonal.webhooks.dialects.asked import Asked, addressed, read
 
 # https://developer.sipgate.io/push-api/api-reference/, the examples of "The XML response".
@@ -122,6 +123,7 @@ HOOK = Webhook(
     events=["call.incoming"],
     params={"key": "abc"},
     headers={"X-Team": "a"},
+    tls=Tls(certificate="c" * 32, key="k" * 32),
     security=Security(type="basic", user="u", password="pass", hmac=HmacSigning(key="a-signing-secret")),
 )
 
@@ -129,7 +131,7 @@ HOOK = Webhook(
 @pytest.mark.parametrize("url", ["https://crm.example/answer", "https://crm.example:443/answer"])
 def test_credentials_go_to_the_webhooks_own_server(url: str):
     there = addressed(HOOK, url)
-    assert (there.url, there.security, there.params, there.headers) == (url, HOOK.security, HOOK.params, HOOK.headers)
+    assert there == replace(HOOK, url=url)
 
 
 @pytest.mark.parametrize(
@@ -138,4 +140,4 @@ def test_credentials_go_to_the_webhooks_own_server(url: str):
 def test_credentials_go_nowhere_else_and_signatures_do(url: str):
     there = addressed(HOOK, url)
     assert there.security == Security(type="none", hmac=HmacSigning(key="a-signing-secret"))
-    assert (there.params, there.headers) == ({}, {})
+    assert (there.params, there.headers, there.tls) == ({}, {}, None)

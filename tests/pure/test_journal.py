@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,17 @@ def test_a_rotated_journal_is_read_to_its_end_and_then_the_next(
     assert [row.channel for row in new.rows] == ["3"]
     assert new.position == files.end()
     assert files.backlog(new.position) == 0
+
+
+def test_a_file_of_the_future_is_left_behind_too(files: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 10)
+    append(files, line(UniqueID="1"))
+    before = files.read(Position())
+    files.rotate(before.position)
+    append(files, line(UniqueID="2"))
+    an_hour_on = time.time() + 3600  # the clock was set back since
+    os.utime(files.folder / "journal.000001.dsv", (an_hour_on, an_hour_on))
+    assert [row.channel for row in files.read(before.position).rows] == ["2"]
 
 
 def test_several_segments_of_backlog_are_read_in_order(files: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

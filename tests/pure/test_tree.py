@@ -34,11 +34,11 @@ CODE = sorted(ROOT.glob("src/**/*.py"))
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 # Places of one machine; of the system's own folders only those that every Debian has are named.
 MACHINE = re.compile(r"(?<![\w.{}])/(work|home|root|opt/(?!vonal)|mnt|Users)/[\w.]")
-# Names under which nobody lives, this machine, and the pages of standards and of what we stand on.
+# Names under which nobody lives, this machine, and the pages of standards, of what we stand on, of formats we speak.
 HOSTS = re.compile(
     r"([\w-]+\.)*(example|invalid|test|localhost|local|internal)$|(www\.)?example\.(com|org|net)$|[\d.]+$|\[?[\da-f:.]+\]?$"
     r"|(www\.)?(apache\.org|asterisk\.org|w3\.org|standardwebhooks\.com|rfc-editor\.org|sqlite\.org|json-schema\.org)$"
-    r"|docs\.asterisk\.org$|datatracker\.ietf\.org$|[a-z]$"
+    r"|developer\.sipgate\.io$|docs\.zammad\.org$|github\.com$|docs\.asterisk\.org$|datatracker\.ietf\.org$|[a-z]$"
 )
 URL = re.compile(r"\b(?:https?|ftp|wss?)://(?:[^\s/@\"']*@)?([A-Za-z0-9.-]+\.[A-Za-z]{2,})")
 

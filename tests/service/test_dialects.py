@@ -18,6 +18,7 @@ from receiver import Answer, Got, Receiver, receiving
 from sample_calls import answered_call
 from vonal.delivery.worker import Worker
 from vonal.domain.call import Call
+from vonal.domain.delivery import Owed, Unsendable
 from vonal.domain.directory import Directory, Extension, Number, Security, Tenant, Webhook
 from vonal.domain.events import CallEvent, next_event
 from vonal.store import deliveries, directory, events
@@ -229,3 +230,22 @@ async def test_a_zammad_is_told_in_json_with_the_numbers_masked(database: Databa
     assert first["user"] == ["Kovács Anna", "Nagy Béla"]
     assert len(first["from"]) == 32
     assert last["from"] == first["from"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "type_", "direction"),
+    [
+        ("sipgate", "call.ended", "inbound"),  # nobody asked
+        ("placetel", "call.answered", "outbound"),  # it has no word for it
+        ("zammad", "call.transferred", "inbound"),
+    ],
+)
+async def test_what_nobody_wants_is_told_apart_from_a_fault(
+    database: Database, dialect: str, type_: str, direction: str
+):
+    hook = webhook("sip", events=MOMENTS, dialect=dialect)
+    async with _house(database, hook):
+        preparer = Preparer(database, base_url="https://x.example", load_recording=_no_recording, clock=time.time)
+        told = next_event(answered_call(direction=direction), type_, datetime.now(UTC))
+        async with preparer.prepare(Owed(id="dlv_x", webhook_id="sip", event=told, due_at=0)) as request:
+            assert request == Unsendable(reason="unwanted")

@@ -281,9 +281,7 @@ def test_wrong_settings_are_told_without_the_password(url: str, sender: str) -> 
     assert "hidd" not in str(raised.value)
 
 
-async def test_the_service_mails_in_the_role_that_delivers(
-    database: Database, database_url: str, tmp_path: Path
-) -> None:
+async def test_the_service_that_delivers_mails(database: Database, database_url: str, tmp_path: Path) -> None:
     data = example()
     data["tenants"][0]["notify"] = ["it@acme.example"]
     await asyncio.to_thread(apply, database, directory(data))

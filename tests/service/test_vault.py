@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+import vault_process
 from directories import directory, example
 from vonal.cli import app
 from vonal.config import Settings, SettingsError
@@ -121,6 +122,15 @@ def test_what_a_kill_left_unscrubbed_is_scrubbed_at_the_next_start(plain: Settin
     vault = Vault(partial(load_secrets, plain))
     with closing(Database(plain.sqlalchemy_url, owner=True, vault=vault)) as db:
         db.submit(sealing.any_tenant_seal_anew).result()  # and then the process was killed
+    with closing(open_database(plain, owner=True)) as db:
+        assert shows_marker(plain, db) == []
+
+
+def test_a_file_that_is_being_read_is_scrubbed_at_a_later_start(plain: Settings) -> None:
+    with closing(Database(plain.sqlalchemy_url)) as reading, reading.engine.connect() as tx:
+        assert tx.execute(text("SELECT count(*) FROM webhook")).scalar() == 2
+        with closing(open_database(plain, owner=True)) as db:
+            assert all(one.startswith("sealed:") for one in rows(db))
     with closing(open_database(plain, owner=True)) as db:
         assert shows_marker(plain, db) == []
 
@@ -253,6 +263,27 @@ def test_a_database_without_a_vault_says_that_it_needs_one(settings: Settings) -
         apply(db, marked())
     with closing(Database(settings.sqlalchemy_url)) as db, pytest.raises(CannotUnseal):
         loaded(db)
+
+
+def test_kills_in_the_middle_of_rotations_lose_nothing(settings: Settings) -> None:
+    with closing(open_database(settings)) as db:
+        apply(db, marked())
+        before = loaded(db)
+    secrets = load_secrets(settings)
+    for lines in (1, 2, 5, 8):
+        command = [sys.executable, vault_process.__file__, str(settings.data_dir), settings.database_url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            for _ in range(lines):
+                assert process.stdout.readline()
+            process.kill()
+        with closing(open_database(settings)) as db:
+            assert loaded(db) == before
+            assert sum(key_ids(db).values()) == 5
+        assert load_secrets(settings)[: len(secrets)] == secrets
+        secrets = load_secrets(settings)
+    with closing(open_database(settings, owner=True)) as db:
+        assert list(key_ids(db).values()) == [5]
+        assert loaded(db) == before
 
 
 def test_many_that_append_at_once_lose_no_secret(settings: Settings) -> None:

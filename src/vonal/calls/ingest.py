@@ -7,6 +7,7 @@ those in the store. When a transaction fails, memory is thrown away and read aga
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol, TypeVar
 
 import structlog
@@ -76,7 +77,7 @@ class Ingest:
         tries = 0
         while True:
             try:
-                await self._change(lambda tx, taken: self._take(tx, taken, batch))
+                await self._change(partial(self._take, batch=batch, again=tries > 0))
             except Exception:
                 log.exception("ingest_failed", rows=len(batch.rows), tries=tries + 1)
                 await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
@@ -93,15 +94,21 @@ class Ingest:
         log.info("call_abandoned", tenant=tenant_id, call=call, reason=reason)
         await self._change(lambda tx, taken: self._close(tx, taken, [call], tracker.abandon))
 
-    async def interrupt_all_but(self, channels: Iterable[str], *, before: datetime) -> int:
-        """Closes live calls begun `before` of which Asterisk has no channel left; returns their number.
+    async def unfinished(self) -> set[str]:
+        """The ids of all calls that are not completed."""
+        return {call.id for call in await self._db.read(calls.any_tenant_unfinished)}
 
-        `channels`: the channels Asterisk had at `before`; the journal has been read beyond that moment.
+    async def interrupt_all_but(self, channels: Iterable[str], *, among: set[str]) -> int:
+        """Closes those live calls of `among` of which Asterisk has no channel left; returns their number.
+
+        `channels`: what Asterisk had at a moment when `among` were known, and beyond which the journal has been read.
+        No clock is asked which came first, for clocks are set back.
         """
         alive = set(channels)
 
         def work(tx: Connection, taken: Taken) -> int:
-            gone = [one.id for one in self._calls(tx).values() if _is_gone(one, alive, before)]
+            now = datetime.now(UTC)
+            gone = [one.id for key, one in self._calls(tx).items() if key in among and _is_gone(one, alive, now)]
             self._close(tx, taken, gone, tracker.interrupt)
             return len(gone)
 
@@ -149,7 +156,10 @@ class Ingest:
             self._open = {call.id: call for call in calls.any_tenant_unfinished(tx)}
         return self._open
 
-    def _take(self, tx: Connection, taken: Taken, batch: Batch) -> None:
+    def _take(self, tx: Connection, taken: Taken, *, batch: Batch, again: bool) -> None:
+        # A database that dies while it commits may have committed, and yet it is an error that we see.
+        if again and journal.any_tenant_position(tx, self.people.node) >= batch.position:
+            return
         so_far = {**self._begun_before(tx, batch.rows), **self._calls(tx)}
         changed: dict[str, Call] = {}
         told: list[CallEvent] = []
@@ -222,10 +232,10 @@ class Ingest:
         return datetime.now(UTC) + timedelta(days=tenant.recording.retention_days if tenant else 365)
 
 
-def _is_gone(call: Call, alive: set[str], before: datetime) -> bool:
+def _is_gone(call: Call, alive: set[str], now: datetime) -> bool:
     if call.state == "requested":
-        return call.id not in alive and call.started_at < before - REQUESTED_PATIENCE
-    return call.state == "live" and call.started_at < before and not any(leg.channel in alive for leg in call.legs)
+        return call.id not in alive and abs(now - call.started_at) > REQUESTED_PATIENCE
+    return call.state == "live" and not any(leg.channel in alive for leg in call.legs)
 
 
 def _ended_at(call: Call) -> datetime:

@@ -68,18 +68,12 @@ def rotate(*, yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = F
     with closing(open_database(settings)) as db:
         # The key is on disk before the first row needs it. Killed in between, the next start seals the rest.
         append_secret(settings)
-        rows, found = db.submit(_seal_anew).result(), _status(db)
+        rows, found = db.submit(sealing.any_tenant_seal_anew).result(), _status(db)
     if as_json:
         print_json({"key": found.newest, "rows": rows})
         return
     typer.echo(f"{rows} rows are sealed with the new key {found.newest}.")
     typer.echo("Recording ids made before stay valid. Back secret.key up now: without it none of this opens.")
-
-
-def _seal_anew(tx: Connection) -> int:
-    if vault := any_tenant_vault(tx):
-        vault.reload()
-    return sealing.any_tenant_seal_anew(tx)
 
 
 def _status(db: Database) -> Status:

@@ -14,8 +14,8 @@ from vonal.store import shards
 from vonal.store.database import Database
 
 LEASE_S = 15.0
-RENEW_S = 3.0
-MARGIN_S = 3.0  # so long before its end a lease that cannot be renewed is not used any more
+USED = 0.8  # of a lease that cannot be renewed, the rest is for the difference of two clocks
+RENEWALS = 5  # during one lease
 
 
 class Leases(Protocol):
@@ -31,8 +31,13 @@ class Leases(Protocol):
         """Nothing new is begun in it: it goes to another process."""
         ...
 
+    @property
+    def renew_s(self) -> float:
+        """How often to renew."""
+        ...
+
     def remaining_s(self) -> float:
-        """How long what is held may be used without another renewal."""
+        """How long what is held may be used without another renewal; 0 when it may not."""
         ...
 
     async def renew(self, is_quiet: Callable[[int], bool]) -> set[int]:
@@ -48,6 +53,7 @@ class AllLanes:
     """One process has the database for itself."""
 
     node: str | None = None
+    renew_s = float("inf")
 
     def epoch(self, _shard: int) -> int | None:
         return 0
@@ -79,6 +85,7 @@ class SharedLanes:
         self._db = db
         self.node: str | None = node
         self._lease_s = lease_s
+        self.renew_s = lease_s / RENEWALS
         self._held: dict[int, int] = {}
         self._leaving: set[int] = set()
         self._until = 0.0
@@ -91,7 +98,7 @@ class SharedLanes:
         return shard in self._leaving
 
     def remaining_s(self) -> float:
-        return self._until - time.monotonic()
+        return max(self._until - time.monotonic(), 0.0)
 
     async def renew(self, is_quiet: Callable[[int], bool]) -> set[int]:
         began = time.monotonic()
@@ -105,7 +112,7 @@ class SharedLanes:
         )
         held = await self._db.write(work)
         self._fresh = False
-        self._until = began + self._lease_s * (1 - MARGIN_S / LEASE_S)
+        self._until = began + self._lease_s * USED
         lost = {shard for shard, epoch in self._held.items() if held.epochs.get(shard) != epoch}
         self._held = held.epochs
         self._leaving = set(sorted(held.epochs, key=_scattered)[: held.surplus])

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from vonal.delivery import retry
 from vonal.delivery.lane import DOWN, Lane, shard_of
-from vonal.delivery.leases import RENEW_S, AllLanes, Leases
+from vonal.delivery.leases import AllLanes, Leases
 from vonal.delivery.room import SLOW_MS, Flight, Room
 from vonal.delivery.settle import Settler
 from vonal.domain.delivery import LaneState, Outcome, Owed, Request, Settled, Unsendable
@@ -79,6 +79,7 @@ class Worker:
 
     async def run(self) -> None:
         """Sweeps for ever: what the database owes is sent, whatever happened to pushes."""
+        await self._surviving(self._renew)
         async with asyncio.TaskGroup() as group:
             if self._leases.node is not None:
                 group.create_task(self._keep_leases())
@@ -174,13 +175,11 @@ class Worker:
             _, after = await self._db.write(partial(deliveries.any_tenant_forget, before=before, after=after))
 
     async def _keep_leases(self) -> None:
-        expiry: asyncio.TimerHandle | None = None
         while True:
+            expiry = asyncio.get_running_loop().call_later(self._leases.remaining_s(), self._lose, None)
+            await asyncio.sleep(self._leases.renew_s)
             await self._surviving(self._renew)
-            if expiry:
-                expiry.cancel()
-            expiry = asyncio.get_running_loop().call_later(max(self._leases.remaining_s(), 0), self._lose, None)
-            await asyncio.sleep(min(RENEW_S, self._leases.remaining_s() / 4) if self._leases.remaining_s() > 0 else 0.2)
+            expiry.cancel()
 
     async def _renew(self) -> None:
         lost = await self._leases.renew(self._is_quiet)
@@ -314,8 +313,8 @@ class Worker:
             lane.close("paused")
             return
         lane.failed(owed)
-        gone = Settled(owed=owed, state="dropped", at=at, done_at=at, due_at=owed.due_at, note=lanes.REMOVED)
-        self._settle(lane, gone, None)
+        note = lanes.REMOVED if why.reason == "gone" else lanes.UNWANTED
+        self._settle(lane, Settled(owed=owed, state="dropped", at=at, done_at=at, due_at=owed.due_at, note=note), None)
 
     def _our_fault(self, lane: Lane, owed: Owed, at: int) -> None:
         lane.failed(owed)

@@ -14,6 +14,7 @@ from vonal.store import settings as store
 from vonal.store.database import Database
 
 LOCK_FILE = "service.lock"  # in the data folder; the service holds it by flock as long as it runs
+DELIVERY_LOCK_FILES = tuple(f"delivery-{number}.lock" for number in range(1, 9))
 ALIVE = timedelta(seconds=10)
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
@@ -83,20 +84,39 @@ def _locked(settings: Settings) -> bool:
 
 
 @contextmanager
-def only_service(settings: Settings) -> Iterator[None]:
-    """Holds the data folder for the one service that may run in it. Raises SettingsError when there is one already."""
+def only_service(settings: Settings, *, role: str = "all") -> Iterator[str]:
+    """Holds the process's seat in the data folder, and yields its name.
+
+    There is one for the service, and beside PostgreSQL several for processes that only deliver. Raises SettingsError
+    when there is no free one.
+    """
+    files = DELIVERY_LOCK_FILES if role == "delivery" and settings.is_postgresql else (LOCK_FILE,)
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(settings.data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptors = [
+            os.open(settings.data_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600) for name in files
+        ]
     except OSError as fault:
         raise SettingsError(f"VONAL_DATA_DIR={settings.data_dir}: {fault.strerror}") from fault
     try:
-        _lock(descriptor)
-        yield
+        yield files[_first_free(descriptors)].removesuffix(".lock")
     except BlockingIOError as fault:
         raise SettingsError(f"VONAL_DATA_DIR={settings.data_dir}: a service is running in it already") from fault
     finally:
-        os.close(descriptor)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _first_free(descriptors: list[int]) -> int:
+    for number, descriptor in enumerate(descriptors):
+        try:
+            _lock(descriptor)
+        except BlockingIOError:
+            if number == len(descriptors) - 1:
+                raise
+        else:
+            return number
+    raise ValueError(descriptors)
 
 
 def _lock(descriptor: int) -> None:

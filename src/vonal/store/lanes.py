@@ -26,6 +26,7 @@ from vonal.store.tables import DISABLED, DROPPED, OPEN, lane, webhook
 from vonal.store.tables import delivery as table
 
 REMOVED = "the webhook was removed"
+UNWANTED = "not asked for"
 
 # A literal, not a parameter: only then do both databases use the partial indexes.
 is_open: ColumnElement[bool] = table.c.state == literal_column("0")

@@ -1,5 +1,6 @@
 """Seals stored rows anew with the newest key: those of before there was a vault, and those of older keys."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from vonal.store.vault import PREFIX, any_tenant_vault, key_of, opened, sealed
 
 log = structlog.get_logger(__name__)
 SCRUB_OWED = "scrub_owed"
+BUSY_MS = 1000
 
 
 def any_tenant_rows_by_key(tx: Connection) -> dict[str | None, int]:
@@ -27,13 +29,14 @@ def any_tenant_has_older(tx: Connection) -> bool:
 
 
 def any_tenant_seal_anew(tx: Connection) -> int:
-    """Seals with the newest key all rows that are not sealed by it; how many they were. Raises CannotUnseal.
+    """Seals with the newest key there is all rows that are not sealed by it; how many they were. Raises CannotUnseal.
 
     A running service is told to read the directory again, and with it the new key.
     """
     vault = any_tenant_vault(tx)
     if vault is None:
         return 0
+    vault.reload()
     settings.any_tenant_lock_directory(tx)  # nobody changes a row between our reading and writing it
     found = list(_older(tx, vault.key_ids[-1]))
     for part, row in found:
@@ -55,20 +58,28 @@ def scrub(engine: Engine) -> None:
     with engine.connect() as tx:
         if not settings.any_tenant_get(tx, SCRUB_OWED):
             return
+    if why := _rewrite(engine):
+        log.warning("secrets_not_scrubbed", why=why, then="tried again at the next start")
+        return
+    with engine.execution_options(vonal_writes=True).begin() as tx:
+        settings.any_tenant_set(tx, SCRUB_OWED, "")
+
+
+def _rewrite(engine: Engine) -> str:
+    """Copies all that lives in the database, and cuts the log that WAL keeps; why that did not work, or nothing."""
     raw = engine.raw_connection()
     try:
         cursor = raw.cursor()
         cursor.execute("PRAGMA temp_store=FILE")  # a copy of the whole database has no room in memory
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         cursor.execute("VACUUM")
-        busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() or (1, 0, 0)
+        busy = (cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() or (1,))[0]
+    except sqlite3.Error as fault:  # a full disk, say: no reason not to start
+        return str(fault)
     finally:
-        raw.detach()  # its temp_store is not that of the others
+        raw.detach()  # its settings are not those of the others
         raw.close()
-    if busy:
-        log.warning("secrets_not_scrubbed", why="somebody else reads the database; the next start tries again")
-        return
-    with engine.execution_options(vonal_writes=True).begin() as tx:
-        settings.any_tenant_set(tx, SCRUB_OWED, "")
+    return "somebody else reads the database" if busy else ""
 
 
 def _older(tx: Connection, newest: str) -> Iterator[tuple[PartId, Row[tuple[str, ...]]]]:

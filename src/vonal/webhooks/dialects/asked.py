@@ -54,14 +54,15 @@ def read(answer: str) -> Asked:
 def addressed(webhook: Webhook, url: str) -> Webhook:
     """The webhook as it is sent to the address that was asked for.
 
-    Its credentials, headers and parameters are for its own server, and go nowhere else; signatures go along.
+    Its credentials (a certificate is one), headers and parameters are for its own server, and go nowhere else;
+    signatures go along.
     """
     if _origin(urlsplit(url)) == _origin(urlsplit(webhook.url)):
         return replace(webhook, url=url)
     security = webhook.security
     if security.type != "hmac":
         security = Security(hmac=security.hmac)
-    return replace(webhook, url=url, security=security, headers={}, params={})
+    return replace(webhook, url=url, security=security, headers={}, params={}, tls=None)
 
 
 class _Reading:

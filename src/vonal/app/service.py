@@ -1,4 +1,4 @@
-"""The composition root: the one file that knows everybody. `serve` runs the service until it is told to stop."""
+"""The service of one process: put together, run until it is told to stop, and stopped without cutting a call."""
 
 import asyncio
 import signal
@@ -15,6 +15,7 @@ from vonal.api.app import create_app
 from vonal.api.metrics import Metrics
 from vonal.api.server import Server
 from vonal.api.services import Services
+from vonal.app.sending import Sending
 from vonal.calls.broadcast import Broadcast
 from vonal.calls.control import Control
 from vonal.calls.folders import Folders
@@ -30,9 +31,6 @@ from vonal.calls.signing import Signer
 from vonal.calls.tracker import is_urgent
 from vonal.calls.waiting import Waiters
 from vonal.config import Settings
-from vonal.delivery.mailer import Mailer
-from vonal.delivery.post import Post
-from vonal.delivery.worker import Worker
 from vonal.directory import effect
 from vonal.directory.credentials import Authenticator
 from vonal.directory.webhooks import Webhooks
@@ -49,10 +47,7 @@ from vonal.telephony.ari import Event
 from vonal.telephony.pbx import Pbx
 from vonal.webhooks import check as webhook_check
 from vonal.webhooks.guard import fault_of_url
-from vonal.webhooks.mask import tenant_key
 from vonal.webhooks.match import matches
-from vonal.webhooks.prepare import Preparer
-from vonal.webhooks.sender import CurlSender
 from vonal.webhooks.trial import Trials
 
 log = structlog.get_logger(__name__)
@@ -96,7 +91,8 @@ class Service:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self.settings
-        stack.enter_context(effect.only_service(settings))
+        delivers = self.role != "telephony"
+        seat = stack.enter_context(effect.only_service(settings, role=self.role))
         self.db = await asyncio.to_thread(partial(open_database, settings, owner=True))
         stack.callback(self.db.close)
         secrets = load_secrets(settings)
@@ -106,19 +102,17 @@ class Service:
         folders = Folders.of(settings.data_dir)
         self.playback = Playback(self.db, folders, keys, timezone=self._timezone)
         stack.push_async_callback(self.playback.close)
-        self.sender = CurlSender(settings.webhook_allow)
-        stack.push_async_callback(self.sender.close)
-        self.preparer = Preparer(
-            self.db,
-            base_url=settings.base_url,
-            load_recording=self.playback.load_bytes,
-            clock=time.time,
-            mask_key=partial(tenant_key, secrets[0]),  # the oldest: pseudonyms outlive a change of the secret
-        )
         self.metrics = Metrics()
-        send = self.preparer.listening(self.sender.send)
-        self.worker = Worker(self.db, self.preparer.prepare, send, told=self.metrics.delivery_tried)
-        self.post = Post.of(settings.mail_url, settings.mail_from) if settings.mail_url else None
+        self.sending = Sending(
+            self.db,
+            settings,
+            seat=seat,
+            delivers=delivers,
+            secrets=secrets,
+            load_recording=self.playback.load_bytes,
+            told=self.metrics.delivery_tried,
+        )
+        stack.push_async_callback(self.sending.close)
         if self.role != "delivery":
             await self._open_telephony(stack, folders)
 
@@ -148,13 +142,13 @@ class Service:
             draining=lambda: self.draining,
             base_url=self.settings.base_url,
             webhooks=self._webhooks(),
-            trials=Trials(self.db, self.preparer, self.sender.send),
+            trials=Trials(self.db, self.sending.preparer, self.sending.sender.send),
             metrics=self.metrics,
         )
         self.metrics.gauges(
             {
                 "journal_backlog_bytes": ("Journal not yet read", lambda: self.pbx.journal.backlog(self._position)),
-                "deliveries_in_flight": ("Webhook requests under way", lambda: self.worker.in_flight),
+                "deliveries_in_flight": ("Webhook requests under way", lambda: self.sending.worker.in_flight),
             }
         )
         self.api = create_app(self.services)
@@ -212,11 +206,7 @@ class Service:
                 task.cancel()
 
     def _jobs(self) -> list[Coroutine[Any, Any, None]]:
-        jobs = [self._follow_directory(), self._keep_house()]
-        if self.role != "telephony":
-            jobs.append(self.worker.run())
-            if self.post:
-                jobs.append(Mailer(self.db, self.post, tenant=self.tenant, where=self.settings.base_url).run())
+        jobs = [self._follow_directory(), self._keep_house(), *self.sending.jobs(self.tenant)]
         if self.role != "delivery":
             jobs += [self._take_journal(), self.pbx.keep_running(self._restarted), self.recorder.run()]
             jobs += [self.retention.run(), self.forgetting.run(), self._listen()]
@@ -231,8 +221,7 @@ class Service:
             self._position = batch.position
 
     def _told(self, taken: Taken) -> None:
-        if self.role == "all":
-            self.worker.push(taken.owed)
+        self.sending.push(taken.owed)
         self.broadcast.ring({call.tenant_id for call in taken.calls.values()})
         for call in taken.calls.values():
             self.waiters.notify(call)
@@ -271,15 +260,13 @@ class Service:
     async def _take_directory(self) -> None:
         version, self.directory = await self.db.read(_directory)
         fault = ""
-        self.preparer.forget()
         if self.role != "delivery":
             self.ingest.people = self._people()
             try:
                 await self.pbx.follow(self.directory)
             except VonalError as failure:
                 fault = failure.detail
-        if self.role != "telephony":
-            await self.worker.refresh()
+        await self.sending.refresh()
         if self.role != "delivery":
             await self.db.write(lambda tx: notes.any_tenant_mark_applied(tx, version, fault=fault))
         self._version = version
@@ -315,13 +302,14 @@ class Service:
     async def _reconcile(self) -> None:
         """Closes calls of which Asterisk has nothing any more: it died in the middle of them, or has lost them."""
         async with self._reconciling:
-            before = datetime.now(UTC)
+            await self._read_up_to(self.pbx.journal.end())
+            known = await self.ingest.unfinished()
             try:
                 channels = [channel["id"] for channel in await self.pbx.ari.channels()]
             except TelephonyUnavailable:
                 return  # it is being restarted; `_restarted` comes back here
             await self._read_up_to(self.pbx.journal.end())
-            if closed := await self.ingest.interrupt_all_but(channels, before=before):
+            if closed := await self.ingest.interrupt_all_but(channels, among=known):
                 log.warning("calls_interrupted", calls=closed)
 
     async def _read_up_to(self, position: Position) -> None:
@@ -335,7 +323,7 @@ class Service:
         self.draining = True
         if self.role != "delivery":
             calls = await self._let_calls_end()
-            if calls:
+            if calls != 0:
                 log.warning(
                     "asterisk_left_running",
                     channels=calls,
@@ -346,24 +334,28 @@ class Service:
                 log.info("asterisk_stopping", pid=self.pbx.engine.pid)
                 await self.pbx.engine.stop()
             await self._read_up_to(self.pbx.journal.end())
-        log.info("deliveries_finishing", in_flight=self.worker.in_flight)
-        await self.worker.stop(DRAIN_DELIVERIES_SECONDS)
+        log.info("deliveries_finishing", in_flight=self.sending.worker.in_flight)
+        await self.sending.worker.stop(DRAIN_DELIVERIES_SECONDS)
         log.info("drained")
 
-    async def _let_calls_end(self) -> int:
+    async def _let_calls_end(self) -> int | None:
+        """Waits for it; the number of channels left, None when Asterisk does not tell."""
         until = time.monotonic() + DRAIN_CALLS_SECONDS
         said = -1
         while True:
-            try:
-                channels = len(await self.pbx.ari.channels())
-            except TelephonyUnavailable:
-                return 0
-            if not channels or time.monotonic() > until:
+            channels = await self._count_channels()
+            if channels == 0 or time.monotonic() > until:
                 return channels
-            if channels != said:
+            if channels is not None and channels != said:
                 log.info("draining", channels=channels, at_most_s=round(until - time.monotonic()))
                 said = channels
             await asyncio.sleep(0.2)
+
+    async def _count_channels(self) -> int | None:
+        try:
+            return len(await self.pbx.ari.channels())
+        except TelephonyUnavailable:  # busy or frozen, its calls may well go on; only one that is dead has none
+            return None if self.pbx.engine.pid else 0
 
     # --- how it is ---------------------------------------------------------------------------------------------------
 
