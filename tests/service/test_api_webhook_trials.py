@@ -254,6 +254,14 @@ def test_who_may_only_read_gets_nothing_signed_to_send_on(house: House) -> None:
     with house.client(headers={"X-API-Key": READ_KEY}) as client:
         shown = client.post(f"{HOOKS}/log/preview", json={}).json()
         refused = client.post(f"{HOOKS}/log/preview", json={"webhook": {"params": {"a": "b"}}})
+        with house.client() as writer:
+            spoken = writer.patch(f"{HOOKS}/log", json={"dialect": "placetel", "events": ["call.incoming"]})
+            assert spoken.status_code == 200, spoken.text
+            twice = client.post(f"{HOOKS}/log/preview", json={}).json()
+            writer.patch(f"{HOOKS}/log", json={"dialect": None, "security": {"type": "encrypted", "key": "k" * 32}})
+            assert client.post(f"{HOOKS}/log/preview", json={}).status_code == 403
+            assert writer.post(f"{HOOKS}/log/preview", json={}).status_code == 200
+    assert list(twice["headers"].values()).count("•••") == len(twice["masked"]) == 2
     assert signed["headers"]["webhook-signature"].startswith("v1,")
     assert (shown["headers"]["webhook-signature"], shown["masked"]) == ("•••", ["webhook-signature"])
     assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")

@@ -71,6 +71,8 @@ async def preview(services: Services, asked: Asked) -> Response[bytes]:
     if wanted.webhook and not may_write:
         raise ScopeMissing("A preview of changes needs the scopes that storing them needs.", param="webhook")
     draft = await services.webhooks.draft(asked.tenant_id, wanted.id, wanted.webhook)
+    if draft.security.type == "encrypted" and not may_write:
+        raise ScopeMissing("A preview of what is encrypted needs the scopes that storing it needs.")
     shown = await services.trials.preview(
         asked.tenant_id, draft, call=wanted.call, event=wanted.event, signed=may_write
     )

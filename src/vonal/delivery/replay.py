@@ -53,11 +53,11 @@ def replay(
     """
     count(db, tenant_id, range_)
     done, after = 0, 0
-    while rows := db.read_now(partial(replays.find, tenant_id, wanted=range_, after=after, limit=PIECE)):
-        after = rows[-1][0]
-        ids = [id_ for _, id_ in rows]
+    while found := db.read_now(partial(replays.find, tenant_id, wanted=range_, after=after, limit=PIECE)):
+        after = found[-1]
         # One time for all pieces: what is due at the same time is sent in the order of the log.
-        done += db.submit(partial(replays.open_again, tenant_id, ids=ids, now=to_ms(now))).result()
+        again = partial(replays.open_again, tenant_id, positions=found, now=to_ms(now))
+        done += db.submit(again).result()
         told(done)
     return done
 

@@ -28,24 +28,24 @@ class Range(Struct, frozen=True, kw_only=True):
     states: tuple[State, ...] | None = None
 
 
-def find(tenant_id: str, tx: Connection, wanted: Range, *, after: int = 0, limit: int) -> list[tuple[int, str]]:
-    """(position, id) of up to `limit` of the deliveries whose position is higher than `after`, in order."""
+def find(tenant_id: str, tx: Connection, wanted: Range, *, after: int = 0, limit: int) -> list[int]:
+    """The positions of up to `limit` of the deliveries, in order, that come after the position `after`."""
     first = max(_position_at(tenant_id, tx, wanted.since - SLACK_MS), after + 1)
     last = _position_at(tenant_id, tx, wanted.until + SLACK_MS)
-    rows = tx.execute(
-        select(table.c.position, table.c.id)
+    found = tx.execute(
+        select(table.c.position)
         .where(table.c.tenant_id == tenant_id, table.c.position >= first, table.c.position < last)
         .where(*_conditions(wanted))
         .order_by(table.c.position)
         .limit(limit)
     )
-    return [(row.position, row.id) for row in rows]
+    return list(found.scalars())
 
 
-def open_again(tenant_id: str, tx: Connection, ids: Sequence[str], *, now: int) -> int:
+def open_again(tenant_id: str, tx: Connection, positions: Sequence[int], *, now: int) -> int:
     """Owes these again, each from the start of its retry schedule; those that are open already stay as they are."""
     again = {"state": OPEN, "due_at": now, "tries": 0, "expires_at": None, "done_at": None, "last_error": None}
-    closed = update(table).where(table.c.tenant_id == tenant_id, table.c.id.in_(ids), table.c.state != OPEN)
+    closed = update(table).where(table.c.tenant_id == tenant_id, table.c.position.in_(positions), table.c.state != OPEN)
     live = closed.where(table.c.type.in_(_LIVE_TYPES)).values({**again, "expires_at": now + LIVE_SECONDS * 1000})
     records = closed.where(table.c.type.not_in(_LIVE_TYPES)).values(again)
     return tx.execute(live).rowcount + tx.execute(records).rowcount

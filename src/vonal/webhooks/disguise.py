@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from vonal.domain.delivery import Request
 from vonal.domain.secrets import HIDDEN
+from vonal.webhooks.dialects import placetel
 
-SIGNATURE = "webhook-signature"
+SIGNATURES = ("webhook-signature", placetel.SIGNATURE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -56,11 +57,10 @@ def shown(request: Request, secrets: Mapping[str, str]) -> Shown:
 
 
 def unsigned(request: Disguised) -> Disguised:
-    """The same without the signature."""
-    if SIGNATURE not in request.headers:
-        return request
-    headers = {**request.headers, SIGNATURE: HIDDEN}
-    return replace(request, headers=headers, masked=[*request.masked, SIGNATURE])
+    """The same without its signatures."""
+    found = [name for name in request.headers if name in SIGNATURES]
+    headers = {**request.headers, **dict.fromkeys(found, HIDDEN)}
+    return replace(request, headers=headers, masked=[*request.masked, *found])
 
 
 def on_the_wire(request: Request) -> dict[str, str]:
