@@ -103,8 +103,7 @@ class House(World):
         )
 
     def _faked(self) -> dict[str, str]:
-        if not FAKETIME:
-            return {}
+        assert FAKETIME, "the clock cannot be moved: apt-get install libfaketime"
         return {
             "LD_PRELOAD": str(FAKETIME[0]),
             "FAKETIME_TIMESTAMP_FILE": str(self.clock),

@@ -152,4 +152,3 @@ def _family(pid: int) -> Iterator[int]:
         with suppress(OSError):
             for one in task.read_text().split():
                 yield from _family(int(one))
-

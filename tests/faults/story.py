@@ -13,7 +13,9 @@ from faults.load import Load
 from faults.plan import Fault
 from faults.truth import Verdict, judge
 
-SETTLE_S = 420.0  # at most; a record that failed three times waits two minutes, four times ten, unless all is well again
+SETTLE_S = (
+    150.0  # at most; a record that failed three times waits two minutes, four times ten, unless all is well again
+)
 PROGRESS_S = 60.0
 LAST_WORDS = ("call.completed", "call.updated")
 Say = Callable[[str], None]
@@ -80,7 +82,9 @@ async def _progress(house: House, load: Load, say: Say) -> None:
 def _print(house: House, load: Load, injector: Injector, verdict: Verdict, settled_s: float, say: Say) -> None:
     crm = _crm(house)
     kinds = Counter(fault.kind for fault, _ in injector.lifted)
-    say(f"calls       {verdict.calls} in the journal, {sum(load.tried.values())} tried, {load.failed.total()} not dialled")
+    say(
+        f"calls       {verdict.calls} in the journal, {sum(load.tried.values())} tried, {load.failed.total()} not dialled"
+    )
     say(f"faults      {kinds.total()}: " + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())))
     say(f"lost        {len(verdict.lost)}; invented {len(verdict.invented)}; two ids {len(verdict.twice)}")
     say(f"recordings  {len(verdict.unsettled)} calls with one still pending")

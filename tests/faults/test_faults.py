@@ -18,7 +18,7 @@ from postgresql import running_server
 
 MINUTES = float(os.environ.get("FAULTS_MINUTES", "0"))
 SEED = int(os.environ.get("FAULTS_SEED", "") or (random.SystemRandom().randrange(10_000) if MINUTES else 1))
-SHORT_S = 22.0
+SHORT_S = 16.0
 LONG_RATE, SHORT_RATE = 20.0, 10.0  # calls per second
 
 
