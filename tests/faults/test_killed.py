@@ -50,9 +50,7 @@ async def test_killed_at_random_moments_of_a_burst_it_loses_nothing_and_repeats_
     repeated.append(crm.duplicates - sum(repeated))
     lost = committed - crm.told.keys()
     with capfd.disabled():
-        print(
-            f"\n{url.partition(':')[0]}, FAULTS_SEED={SEED}: {KILLS} kills, {len(committed)} events said to be committed,"
-        )
+        print(f"\n{url.partition(':')[0]}, FAULTS_SEED={SEED}: {KILLS} kills, {len(committed)} events known committed,")
         print(f"{len(lost)} lost, {crm.duplicates} duplicates, at most {max(repeated)} after a kill", flush=True)
     assert committed
     assert not lost
