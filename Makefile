@@ -1,6 +1,6 @@
 # `make` alone explains what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench lock upgrade
+.PHONY: help setup run test soak lint bench lock upgrade
 PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
@@ -20,6 +20,12 @@ test: ## everything that is checked: lint, then all tests, on a real Asterisk, P
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest --durations=15
+
+MINUTES = 60
+SEED =
+soak: ## an hour of calls while everything is killed, frozen, full or wrong; MINUTES=60, SEED=… tells the same story again
+	@tools/setup.sh test
+	FAULTS_MINUTES=$(MINUTES) FAULTS_SEED=$(SEED) $(BIN)/pytest -q tests/faults
 
 lint: ## style, types, and the direction of imports
 	@tools/setup.sh lint

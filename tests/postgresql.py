@@ -40,7 +40,7 @@ def running_server() -> Iterator["Server"]:
 
 
 class Server:
-    """`url(name)` is the address of a database; `create` and `drop` make and remove one. It can be killed and frozen."""
+    """`url(name)` is a database's address; `create` and `drop` make and remove one. It can be killed and frozen."""
 
     def __init__(self, folder: Path, binaries: Path, user: int | None) -> None:
         self._folder, self._binaries, self._user = folder, binaries, user

@@ -74,6 +74,7 @@ if [ "$kind" = test ]; then
     need libatomic1 "$python" -c 'import ctypes; ctypes.CDLL("libatomic.so.1")' # what drives the browser is linked to it
     need curl command -v curl
     need nodejs command -v node
+    need libfaketime ls /usr/lib/*/faketime/libfaketimeMT.so.1
     need php-cli command -v php
 elif [ "$kind" = bench ]; then
     need postgresql postgresql

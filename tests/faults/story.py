@@ -14,7 +14,7 @@ from faults.plan import Fault
 from faults.truth import Verdict, judge
 
 SETTLE_S = (
-    420.0  # at most; a record that failed three times waits two minutes, four times ten, unless all is well again
+    150.0  # at most; a record that failed three times waits two minutes, four times ten, unless all is well again
 )
 PROGRESS_S = 60.0
 LAST_WORDS = ("call.completed", "call.updated")
@@ -30,7 +30,7 @@ async def tell(house: House, faults: list[Fault], *, seconds: float, rate: float
         await asyncio.gather(injector.all(faults), asyncio.sleep(seconds))
         calling.cancel()
         ended = time.monotonic()
-        say(f"calls end; settling, {sum(load.tried.values())} calls tried")
+        say(f"calls end; settling, {load.tried.total()} calls tried")
         await load.finish()
         verdict = await _settle(house, say)
         _print(house, load, injector, verdict, time.monotonic() - ended, say)
@@ -74,7 +74,7 @@ async def _progress(house: House, load: Load, say: Say) -> None:
         await asyncio.sleep(PROGRESS_S)
         crm = _crm(house)
         say(
-            f"{time.monotonic() - began:6.0f} s: {sum(load.tried.values())} calls tried, "
+            f"{time.monotonic() - began:6.0f} s: {load.tried.total()} calls tried, "
             f"{len(crm.completed())} records, {crm.duplicates} duplicates, {house.starts} starts of Vonal"
         )
 
@@ -82,9 +82,7 @@ async def _progress(house: House, load: Load, say: Say) -> None:
 def _print(house: House, load: Load, injector: Injector, verdict: Verdict, settled_s: float, say: Say) -> None:
     crm = _crm(house)
     kinds = Counter(fault.kind for fault, _ in injector.lifted)
-    say(
-        f"calls       {verdict.calls} in the journal, {sum(load.tried.values())} tried, {load.failed.total()} not dialled"
-    )
+    say(f"calls       {verdict.calls} in the journal, {load.tried.total()} tried, {load.failed.total()} not dialled")
     say(f"faults      {kinds.total()}: " + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())))
     say(f"lost        {len(verdict.lost)}; invented {len(verdict.invented)}; two ids {len(verdict.twice)}")
     say(f"recordings  {len(verdict.unsettled)} calls with one still pending")

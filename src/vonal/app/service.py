@@ -77,6 +77,7 @@ class Service:
         self._position = Position()
         self._version = -1
         self._reconciling = asyncio.Lock()
+        self._unsure = True  # which of the calls that we know Asterisk still has
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -289,13 +290,16 @@ class Service:
             return
         await self.ingest.complete_overdue()
         self.pbx.journal.rotate(self._position)
-        if rounds % RECONCILE_EVERY == 0:
+        self._unsure = self._unsure or rounds % RECONCILE_EVERY == 0
+        if self._unsure:
             await self._reconcile()
+        if rounds % RECONCILE_EVERY == 0:
             await self.db.write(lambda tx: idempotency.any_tenant_purge(tx, now=now))
             await self.db.write(lambda tx: notices.any_tenant_forget(tx, before=to_ms(now - NOTICES_KEPT)))
 
     async def _restarted(self) -> None:
         log.warning("asterisk_restarted", pid=self.pbx.engine.pid)
+        self._unsure = True  # if what follows fails, housekeeping comes back to it
         await self.db.write(lambda tx: notes.any_tenant_mark_applied(tx, self._version))  # it read all files anew
         await self._reconcile()
 
@@ -307,10 +311,11 @@ class Service:
             try:
                 channels = [channel["id"] for channel in await self.pbx.ari.channels()]
             except TelephonyUnavailable:
-                return  # it is being restarted; `_restarted` comes back here
+                return  # it is being restarted; `_restarted` or housekeeping comes back here
             await self._read_up_to(self.pbx.journal.end())
             if closed := await self.ingest.interrupt_all_but(channels, among=known):
                 log.warning("calls_interrupted", calls=closed)
+            self._unsure = False
 
     async def _read_up_to(self, position: Position) -> None:
         while self._position < position:  # noqa: ASYNC110 - a moment, and rarely
