@@ -1,6 +1,7 @@
 """`vonal serve`: the service, in the foreground, until it is told to stop."""
 
 import asyncio
+import resource
 from typing import Annotated, Literal
 
 import typer
@@ -39,5 +40,9 @@ def serve(
 
     settings = config.load()
     logs.configure(settings.log)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (most, most)
+    )  # each request under way, and each kept connection, is a file
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(app.serve(settings, role=role))

@@ -16,10 +16,10 @@ import structlog
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from vonal.delivery import retry
-from vonal.delivery.lane import DOWN, Lane, Memory, shard_of
+from vonal.delivery import breaker, retry
+from vonal.delivery.lane import Lane, Memory, shard_of
 from vonal.delivery.leases import AllLanes, Leases
-from vonal.delivery.room import SLOW_MS, Flight, Room
+from vonal.delivery.room import Flight, Room
 from vonal.delivery.settle import Settler
 from vonal.domain.delivery import LaneState, Outcome, Owed, Request, Settled, Unsendable
 from vonal.domain.errors import VonalError
@@ -328,47 +328,12 @@ class Worker:
         verdict = retry.judge(outcome, tries=owed.tries + 1, expires_at=owed.expires_at, now=now, chance=self._chance())
         due_at = verdict.due_at or owed.due_at
         result = Settled(owed=owed, state=verdict.state, at=at, done_at=now, due_at=due_at, outcome=outcome)
-        result = self._breaker(lane, result, verdict)
+        result = breaker.told(lane, result, verdict)
         again = None
         if verdict.state == "open":
             again = replace(owed, due_at=verdict.due_at, attempts=owed.attempts + 1, tries=owed.tries + 1)
         self._settle(lane, result, again)
         self._told(verdict.state)
-
-    def _breaker(self, lane: Lane, result: Settled, verdict: retry.Verdict) -> Settled:
-        """What the attempt tells of the webhook."""
-        owed, outcome, now = result.owed, result.outcome or Outcome(), result.done_at
-        named = {"tenant": lane.tenant_id, "webhook": lane.webhook_id}
-        if verdict.state == "delivered":
-            lane.answered(owed)
-            lane.slow = outcome.took_ms > SLOW_MS
-            return self._works(lane, result, now)
-        wave = lane.failed(owed)
-        told = {**named, "delivery": owed.id, "type": owed.event.type, "attempt": owed.attempts + 1}
-        log.info("delivery.failed", **told, status=outcome.status, error=outcome.error, then=verdict.state)
-        if verdict.state == "disabled":
-            lane.close("disabled")
-            log.warning("webhook.disabled", **named, reason="it answered 410")
-            return replace(result, notice="webhook.disabled")
-        if verdict.blame == "event":
-            return self._works(lane, result, now)
-        was = lane.fails
-        clock, given_up = lane.fails_at(now, outcome, wave)
-        result = replace(result, lane=clock, given_up_before=given_up)
-        if was < DOWN <= lane.fails:
-            log.warning("webhook.down", **named, status=outcome.status, error=outcome.error)
-            return replace(result, notice="webhook.down")
-        return result
-
-    def _works(self, lane: Lane, result: Settled, now: int) -> Settled:
-        was = lane.fails
-        clock, revived = lane.works(now)
-        if not was:
-            return result
-        if was >= DOWN:
-            log.info("webhook.up", tenant=lane.tenant_id, webhook=lane.webhook_id)
-            return replace(result, lane=clock, revived=revived, notice="webhook.up")
-        return replace(result, lane=clock, revived=revived)
 
     def _settle(self, lane: Lane, result: Settled, again: Owed | None) -> None:
         self._again[result.owed.id] = again

@@ -42,7 +42,7 @@ def any_tenant_renew(tx: Connection, *, node: str, lease_ms: int, release: Colle
         tx.execute(_RELEASE, {"node": node, "ids": list(release)})
     given = {"node": node, "until": now + lease_ms}
     held = {row.id: row.epoch for row in tx.execute(_KEEP, given)}
-    share = -(-total(tx) // nodes)
+    share = -(-_total(tx) // nodes)
     if len(held) < share:
         taken = tx.execute(_TAKE, {**given, "now": now, "most": share - len(held)})
         held |= {row.id: row.epoch for row in taken}
@@ -60,7 +60,7 @@ def any_tenant_ours(tx: Connection, *, node: str, shards: Collection[int]) -> di
     return {row.id: row.epoch for row in tx.execute(_OURS, {"node": node, "ids": list(shards)})}
 
 
-def total(tx: Connection) -> int:
+def _total(tx: Connection) -> int:
     """How many shards there are."""
     return int(tx.execute(text("SELECT count(*) FROM shard")).scalar_one())
 
