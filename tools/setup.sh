@@ -74,7 +74,8 @@ if [ "$kind" = test ]; then
     need libatomic1 "$python" -c 'import ctypes; ctypes.CDLL("libatomic.so.1")' # what drives the browser is linked to it
     need curl command -v curl
     need nodejs command -v node
-    need libfaketime ls /usr/lib/*/faketime/libfaketimeMT.so.1
+    need gcc command -v cc
+    need libc6-dev test -e /usr/include/stdlib.h # tests/faults/clock.c
     need php-cli command -v php
 elif [ "$kind" = bench ]; then
     need postgresql postgresql

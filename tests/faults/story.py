@@ -13,9 +13,8 @@ from faults.load import Load
 from faults.plan import Fault
 from faults.truth import Verdict, judge
 
-SETTLE_S = (
-    150.0  # at most; a record that failed three times waits two minutes, four times ten, unless all is well again
-)
+# At most. A record that failed twice waits half a minute, three times two minutes, unless something gets through.
+SETTLE_S = 300.0
 PROGRESS_S = 60.0
 LAST_WORDS = ("call.completed", "call.updated")
 Say = Callable[[str], None]
