@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from sample_calls import START
-from vonal.delivery.worker import Worker
+from vonal.delivery.worker import Clock, Worker
 from vonal.domain.delivery import Outcome, Owed, Request, Unsendable
 from vonal.domain.directory import Directory, Tenant, Webhook
 from vonal.domain.events import CallEvent
@@ -47,6 +47,17 @@ class Sent(Struct, frozen=True):
 
 
 @dataclass
+class _Clock(Clock):
+    house: "House"
+
+    def now(self) -> int:
+        return self.house.now
+
+    def steady(self) -> int:
+        return self.house.now + self.house.set_back_by
+
+
+@dataclass
 class House:
     """`script(webhook, event)` says how each request ends, after `ticks()` turns of the loop; `sent` has them all."""
 
@@ -55,6 +66,7 @@ class House:
     script: Script = lambda _webhook, _event: DELIVERED
     ticks: Callable[[], int] = lambda: 0
     now: int = to_ms(START)
+    set_back_by: int = 0
     sent: list[Sent] = field(default_factory=list)
     worker: Worker = None  # type: ignore[assignment]
 
@@ -63,7 +75,7 @@ class House:
 
     def new_worker(self) -> Worker:
         """As after a restart."""
-        return Worker(self.db, self._prepare, self._send, clock=lambda: self.now, chance=lambda: 0.0)
+        return Worker(self.db, self._prepare, self._send, clock=_Clock(self), chance=lambda: 0.0)
 
     async def restart(self) -> None:
         """The process dies without a word, and another one starts."""
@@ -106,6 +118,11 @@ class House:
         """Time passes, in one step."""
         self.now += round(seconds * 1000)
         await self.settle()
+
+    def set_clock_back(self, seconds: float) -> None:
+        """The machine's clock is corrected; no time passes."""
+        self.now -= round(seconds * 1000)
+        self.set_back_by += round(seconds * 1000)
 
     async def pass_time(self, seconds: float, step: float = 1.0) -> None:
         """Time passes, as the sweep sees it."""

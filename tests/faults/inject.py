@@ -139,10 +139,9 @@ class Injector:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
     async def _clock_jump(self, fault: Fault) -> None:
-        async with self._answering, self._database:
-            self._house.set_clock(fault.jump)
-            await asyncio.sleep(fault.lasts)
-            self._house.set_clock(0)
+        self._house.set_clock(fault.jump)
+        await asyncio.sleep(fault.lasts)
+        self._house.set_clock(0)
 
 
 def _family(pid: int) -> Iterator[int]:

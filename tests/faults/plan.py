@@ -12,9 +12,7 @@ LONG_FREEZE_S = (60.0, 130.0)  # long enough for the engine's watcher to prove t
 LONG = 0.1  # so many of a soak's freezes of Asterisk are long ones
 CRM_S = (1.5, 4.0)
 CLOCK_S = (2.0, 5.0)
-# Back and then to what is right. Not yet ahead and then back: a delivery that became due while the clock was ahead
-# waits until the clock is there again, though nothing is lost.
-CLOCK_JUMPS = (-86_400, -3600)
+CLOCK_JUMPS = (-86_400, -3600, 3600, 86_400)
 KINDS: dict[str, tuple[float, float]] = {
     "vonal.kill": (0.0, 0.0),
     "vonal.freeze": FREEZE_S,

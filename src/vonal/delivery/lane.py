@@ -228,6 +228,13 @@ class Lane:
         self._clear()
         self.complete, self.more = False, True
 
+    def move_back(self, by: int, now: int) -> None:
+        """The clock was set back by so many ms, to `now`; the database has been moved along."""
+        self.shed()
+        self._gates = {live: min(at, max(at - by, now)) for live, at in self._gates.items()}
+        self._failing_since = self._failing_since and min(self._failing_since, now)
+        self._draining_since = None
+
     def close(self, why: Literal["paused", "disabled"]) -> None:
         """Nothing is sent until `open`."""
         self.closed = why

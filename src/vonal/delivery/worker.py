@@ -31,13 +31,21 @@ Prepare = Callable[[Owed], AbstractAsyncContextManager[Request | Unsendable]]
 Send = Callable[[Request], Awaitable[Outcome]]
 SWEEP_S = 1.0
 SHORTEST_SWEEP_S = 0.05
+CLOCK_STEP_MS = 5000  # smaller ones are not worth the trouble
 FORGET_EVERY_S = 3600.0
 KEPT = timedelta(days=30)
 
 
-def milliseconds() -> int:
-    """Now, in ms UTC."""
-    return time.time_ns() // 1_000_000
+class Clock:
+    """The time, in ms."""
+
+    def now(self) -> int:
+        """UTC, as the machine has it; it may be set."""
+        return time.time_ns() // 1_000_000
+
+    def steady(self) -> int:
+        """Since some moment; it is never set."""
+        return time.monotonic_ns() // 1_000_000
 
 
 class Worker:
@@ -55,11 +63,12 @@ class Worker:
         *,
         leases: Leases | None = None,
         told: Callable[[str], None] = lambda _: None,
-        clock: Callable[[], int] = milliseconds,
+        clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._db, self._prepare, self._send = db, prepare, send
-        self._told, self._clock, self._chance = told, clock, chance
+        self._time = clock or Clock()
+        self._told, self._clock, self._chance = told, self._time.now, chance
         self._leases: Leases = leases or AllLanes()
         self._settler = Settler(db, self._settled, node=self._leases.node)
         self._room, self._memory = Room(), Memory()
@@ -69,6 +78,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: dict[Lane, set[asyncio.Task[None]]] = {}
         self._digests: dict[tuple[str, str], str] = {}
+        self._clock_ahead: int | None = None  # of the steady one
         self._woken = asyncio.Event()
         self._stopping = False
 
@@ -119,6 +129,7 @@ class Worker:
     async def sweep(self) -> None:
         """Looks what is due in the database, and drops what is too late."""
         now = self._clock()
+        await self._follow_clock(now)
         self._room.tell_slow(now)
         self._feed()
         late, due = await self._db.read(partial(_look, now=now))
@@ -129,6 +140,19 @@ class Worker:
             if (lane := self._lane((tenant_id, webhook_id), state)) is not None:
                 lane.reported()
                 self._pump(lane)
+
+    async def _follow_clock(self, now: int) -> None:
+        """Times that were noted by a clock since set back would be waited for too long."""
+        ahead = now - self._time.steady()
+        if self._clock_ahead is None:
+            latest = await self._db.read(lanes.any_tenant_latest)
+            self._clock_ahead = ahead + max(latest - now, 0)
+        back, self._clock_ahead = self._clock_ahead - ahead, ahead
+        if back > CLOCK_STEP_MS:
+            log.warning("delivery.clock_set_back", by_s=back // 1000)
+            await self._db.write(partial(lanes.any_tenant_move_back, by=back, now=now))
+            for lane in self._lanes.values():
+                lane.move_back(back, now)
 
     async def refresh(self) -> None:
         """To be called when the directory has changed: webhooks may be new, removed, corrected or enabled again."""

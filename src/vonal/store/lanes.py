@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -19,10 +20,11 @@ from sqlalchemy import (
 )
 
 from vonal.domain.delivery import LaneState, Owed
+from vonal.domain.events import LIVE_SECONDS
 from vonal.store import events as event_store
 from vonal.store import vault
 from vonal.store.deliveries import TOO_LATE
-from vonal.store.tables import DISABLED, DROPPED, OPEN, lane, webhook
+from vonal.store.tables import DISABLED, DROPPED, OPEN, attempt, lane, webhook
 from vonal.store.tables import delivery as table
 
 REMOVED = "the webhook was removed"
@@ -105,6 +107,22 @@ def any_tenant_expire(tx: Connection, *, now: int) -> int:
     """Drops the live events whose time is over; how many they were."""
     late = update(table).where(is_open, table.c.expires_at <= now)
     return tx.execute(late.values(state=DROPPED, done_at=now, last_error=TOO_LATE)).rowcount
+
+
+def any_tenant_latest(tx: Connection) -> int:
+    """The latest time (ms) that was noted here: of an attempt, or of a delivery's making; 0 when there is none."""
+    newest = select(table.c.created_at).order_by(table.c.position.desc()).limit(1)
+    return max(tx.execute(newest).scalar() or 0, tx.execute(select(func.max(attempt.c.at))).scalar() or 0)
+
+
+def any_tenant_move_back(tx: Connection, *, by: int, now: int) -> None:
+    """The clock was set back by so many ms, to `now`: what was put off by the time before waits as much less."""
+    earlier = case((table.c.due_at - by > now, table.c.due_at - by), else_=now)
+    tx.execute(update(table).where(is_open, table.c.due_at > now).values(due_at=earlier))
+    too_long = table.c.expires_at > now + LIVE_SECONDS * 1000
+    tx.execute(update(table).where(is_open, too_long).values(expires_at=table.c.expires_at - by))
+    sooner = case((lane.c.next_at - by > now, lane.c.next_at - by), else_=now)
+    tx.execute(update(lane).where(lane.c.next_at > now).values(next_at=sooner))
 
 
 def any_tenant_orphans(tx: Connection) -> set[tuple[str, str]]:
