@@ -83,8 +83,10 @@ def _everything(crm: Receiver) -> Webhook:
 class World:
     """`crm` has got what was delivered; `outside` plays everybody else; `settings` are the service's."""
 
-    def __init__(self, folder: Path, crm: Receiver, settings: Settings) -> None:
+    def __init__(self, folder: Path, crm: Receiver, settings: Settings, *, role: str = "all") -> None:
         self.folder = folder
+        self.role = role
+        self.deliverers: list[subprocess.Popen[bytes]] = []
         self.crm = crm
         self.settings = settings
         self.outside: Simulator
@@ -112,11 +114,18 @@ class World:
 
     async def start(self) -> None:
         """Starts `vonal serve` and returns when it is ready."""
-        with (self.folder / "service.log").open("ab") as log:
-            self.service = subprocess.Popen(
-                [VONAL, "serve"], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        self.service = self._serve(self.role)
         await until(self.is_ready, "the service is ready", seconds=60)
+
+    def deliver(self) -> subprocess.Popen[bytes]:
+        """Starts one more process that only delivers."""
+        self.deliverers.append(self._serve("delivery"))
+        return self.deliverers[-1]
+
+    def _serve(self, role: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "service.log").open("ab") as log:
+            words = [VONAL, "serve", "--role", role]
+            return subprocess.Popen(words, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     async def is_ready(self) -> bool:
         """Whether /readyz says so; fails the test when the process has ended."""
@@ -246,8 +255,8 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, *, s
 
 
 @asynccontextmanager
-async def world(folder: Path, *, database_url: str = "") -> AsyncIterator[World]:
-    """Everything running, all phones registered."""
+async def world(folder: Path, *, database_url: str = "", role: str = "all") -> AsyncIterator[World]:
+    """Everything running, all phones registered. With the `role` telephony nothing is delivered until `deliver`."""
     api, sip, ari, carrier, sends, fixed = (ports.free_port() for _ in range(6))
     environ = {
         "VONAL_DATA_DIR": str(folder / "data"),
@@ -259,7 +268,7 @@ async def world(folder: Path, *, database_url: str = "") -> AsyncIterator[World]
     }
     settings = load({**os.environ, **environ})
     async with receiving() as crm:
-        made = World(folder, crm, settings)
+        made = World(folder, crm, settings, role=role)
         try:
             wanted = directory(crm, carrier=carrier, sends=sends, fixed=fixed)
             await made.start()
@@ -275,7 +284,8 @@ async def world(folder: Path, *, database_url: str = "") -> AsyncIterator[World]
 
 
 async def _stop(made: World) -> None:
-    if made.service and made.service.poll() is None:
-        made.service.kill()
-        made.service.wait()
+    for one in (made.service, *made.deliverers):
+        if one and one.poll() is None:
+            one.kill()
+            one.wait()
     await made.vonal("engine", "stop", "--yes")

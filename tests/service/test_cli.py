@@ -100,6 +100,13 @@ def test_every_commands_help_has_examples(command: list[str]) -> None:
     assert f"$ vonal {' '.join(command)}" in done.stdout
 
 
+def test_apply_warns_of_a_webhook_that_nothing_will_be_sent_to(run: Run) -> None:
+    hook = "{id: log, url: 'http://10.1.2.3/calls', events: [call.completed]}"
+    done = run("apply", "-", said=f"tenants: [{{id: acme, country: HU, webhooks: [{hook}]}}]")
+    assert done.returncode == 0
+    assert "Warning: tenants[0].webhooks[0].url: " in done.stderr
+
+
 def test_the_service_explains_all_its_settings() -> None:
     text = CliRunner().invoke(app, ["serve", "--help"]).stdout
     assert all(name in text for name, _, _ in Settings.describe())

@@ -13,10 +13,12 @@ from vonal.config import Settings
 from vonal.directory import apply as applying
 from vonal.directory import effect, reading
 from vonal.directory.apply import Changes
+from vonal.domain.directory import Directory
 from vonal.domain.errors import DirectoryError
 from vonal.store.database import Database
 from vonal.store.opening import open_database
 from vonal.webhooks import check as webhook_check
+from vonal.webhooks.guard import fault_of_url
 
 FAULTY = 2
 
@@ -46,6 +48,15 @@ def apply(
     except DirectoryError as fault:
         _refuse(fault, as_json=as_json)
     _report(changes, check=check, in_effect=in_effect, as_json=as_json)
+    _warn(document.directory, settings)
+
+
+def _warn(directory: Directory, settings: Settings) -> None:
+    """Of webhooks that nothing will be sent to: the operator may mean to open their network later."""
+    for number, tenant in enumerate(directory.tenants):
+        for index, hook in enumerate(tenant.webhooks):
+            if reason := fault_of_url(hook.url, settings.webhook_allow):
+                typer.echo(f"Warning: tenants[{number}].webhooks[{index}].url: {reason}", err=True)
 
 
 def _source(file: str) -> bytes:
