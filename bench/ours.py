@@ -144,13 +144,8 @@ async def _tell(
 
 def _store(tx: Any, *, told: Sequence[CallEvent], tenants: Tenants) -> list[Owed]:
     events.any_tenant_add(tx, list(told))
-    owed: list[Owed] = []
-    for tenant_id in {one.tenant_id for one in told}:
-        theirs = [one for one in told if one.tenant_id == tenant_id]
-        hooks = tenants[tenant_id]
-        now = datetime.now(UTC)
-        owed += deliveries.enqueue(tenant_id, tx, events=theirs, webhooks=hooks, matches=matches, now=now)
-    return owed
+    pairs = [(one, hook) for one in told for hook in tenants[one.tenant_id] if matches(hook, one)]
+    return deliveries.any_tenant_enqueue(tx, pairs, now=datetime.now(UTC))
 
 
 async def _save(db: Database, spec: Spec) -> Tenants:

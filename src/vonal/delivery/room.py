@@ -49,6 +49,10 @@ class Room:
         else:
             self._waiting[lane.kind][lane.key] = lane
 
+    def is_waiting(self, lane: Lane) -> bool:
+        """Whether the lane is still to be told of a place."""
+        return lane.key in self._waiting[lane.kind] or lane.key in self._waiting_for_host.get(lane.host, ())
+
     def enter(self, lane: Lane, now: int) -> Flight:
         """One of the lane's requests is under way."""
         flight = Flight(lane, lane.kind, lane.host, now)

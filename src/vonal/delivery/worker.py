@@ -137,7 +137,8 @@ class Worker:
             dropped = await self._db.write(partial(lanes.any_tenant_expire, now=now))
             log.info("delivery.too_late", count=dropped)
         for tenant_id, webhook_id, state in due:
-            if (lane := self._lane((tenant_id, webhook_id), state)) is not None:
+            lane = self._lane((tenant_id, webhook_id), state)
+            if lane is not None and not self._room.is_waiting(lane):
                 lane.reported()
                 self._pump(lane)
 
