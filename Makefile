@@ -19,7 +19,7 @@ run: setup ## the whole thing on this machine: phones, a carrier and a small CRM
 test: ## everything that is checked: lint, then all tests, on a real Asterisk, PostgreSQL and browser
 	@tools/setup.sh test
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest --durations=15
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --durations 15
 
 MINUTES = 60
 SEED =

@@ -1,15 +1,15 @@
 """Server-sent events (WHATWG HTML, section 9.2): a tenant's events from a position on, as they become known.
 
-Everything is read from the store in pages, so a slow reader only lags. The stream names the id it stands at first, and
-again while nothing that the reader wants happens: whoever is cut off, even before the first event, resumes without a
-gap.
+Everything is read from the store in pages, so a slow reader only lags. To a reader that gives none the stream names the
+id it stands at first, and to everybody while nothing that is wanted happens: whoever is cut off, even before the first
+event, resumes without a gap.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar.types import Receive, Scope, Send
@@ -29,8 +29,16 @@ HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-stor
 _encode = msgspec.json.Encoder().encode
 
 
+class Start(NamedTuple):
+    """Behind which position, and which event's id, a reader begins; `known`: it has named that itself."""
+
+    position: int
+    id: str
+    known: bool = False
+
+
 class EventStream:
-    """The ASGI answer. `position`, `last_id`: where the reader stands; it ends when `draining`, or the reader is gone.
+    """The ASGI answer, from `start` on; it ends when `draining`, or the reader is gone.
 
     Raises RateLimited, before anything is sent, when the tenant has too many streams.
     """
@@ -44,12 +52,12 @@ class EventStream:
         draining: Callable[[], bool],
         reader: Reader,
         setting: Setting,
-        start: tuple[int, str],
+        start: Start,
     ) -> None:
         self._tenant_id, self._db = tenant_id, db
         self._broadcast, self._draining = broadcast, draining
         self._reader, self._setting = reader, setting
-        self._position, self._id = start
+        self._position, self._id, self._is_known = start
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -58,7 +66,8 @@ class EventStream:
             await _first_of(self._send_all(send, bell), _disconnected(receive), self._overdue())
 
     async def _send_all(self, send: Send, bell: asyncio.Event) -> None:
-        await _write(send, f"retry: {RETRY_MS}\nid: {self._id}\n\n".encode())
+        here = "" if self._is_known else f"id: {self._id}\n"
+        await _write(send, f"retry: {RETRY_MS}\n{here}\n".encode())
         wrote, named = time.monotonic(), self._id
         while True:
             bell.clear()

@@ -8,7 +8,7 @@ from litestar import Response
 from litestar.types import ASGIApp
 from msgspec import Meta, Struct, field
 
-from vonal.api.event_stream import EventStream
+from vonal.api.event_stream import EventStream, Start
 from vonal.api.operation import Answers, Asked, Operation, json_answer
 from vonal.api.services import Services
 from vonal.api.shapes import Envelope
@@ -81,10 +81,8 @@ async def read_events(services: Services, asked: Asked) -> ASGIApp | Response[by
     )
 
 
-async def _page(
-    services: Services, asked: Asked, *, reader: Reader, setting: Setting, start: tuple[int, str]
-) -> Response[bytes]:
-    position, last_id = start
+async def _page(services: Services, asked: Asked, *, reader: Reader, setting: Setting, start: Start) -> Response[bytes]:
+    position, last_id, _ = start
     limit: int = asked.parameters.limit
     found = await services.db.read(partial(store.after, asked.tenant_id, position=position, limit=limit + 1))
     page = found[:limit]
@@ -94,20 +92,21 @@ async def _page(
     return json_answer({"items": items, "next_cursor": last_id if len(found) > limit else None, "last_id": last_id})
 
 
-async def _start(services: Services, asked: Asked) -> tuple[int, str]:
+async def _start(services: Services, asked: Asked) -> Start:
     """Position and id behind which the reader begins. Raises EventNotFound."""
     # A browser that comes back asks for the first address again: the header then knows better.
     header = asked.request.headers.get("last-event-id", "")
     known = header or asked.parameters.after
     if known == START:
-        return 0, START
+        return Start(0, START, known=True)
     if known:
-        return await _position(services, asked.tenant_id, known, param=None if header else "after"), known
+        position = await _position(services, asked.tenant_id, known, param=None if header else "after")
+        return Start(position, known, known=True)
     if since := asked.parameters.from_:
         found = await services.db.read(partial(store.before_time, asked.tenant_id, at=since))
     else:
         found = await services.db.read(partial(store.last, asked.tenant_id))
-    return found or (0, START)
+    return Start(*(found or (0, START)))
 
 
 async def _position(services: Services, tenant_id: str, known: str, *, param: str | None) -> int:
