@@ -305,7 +305,9 @@ async def test_files_left_of_a_killed_asterisk_do_not_prevent_a_start(made: Made
     assert second.pid != dead
 
 
-@pytest.mark.parametrize("text", ["", "not a number", "999999999", str(os.getpid())])
+@pytest.mark.parametrize(
+    "text", ["", "not a number", "999999999", str(os.getpid())], ids=["empty", "words", "none", "us"]
+)
 async def test_a_pid_file_that_means_no_asterisk_of_ours_is_ignored(made: Made, text: str):
     engine = made()
     (engine.folder / "run").mkdir()
