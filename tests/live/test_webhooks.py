@@ -1,5 +1,6 @@
 """A company connects its CRM by the API alone: made, previewed, tested, called, failed, told, replayed, removed."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,7 @@ def _got(made: World, path: str) -> list[Got]:
 
 async def test_the_whole_story_of_a_webhook_made_by_api(tmp_path: Path) -> None:
     async with world(tmp_path) as made:
-        call = await made.call_in()
-        await call.answered.wait()
-        await call.hang_up()
+        await _call(made)
         [record] = await made.completed()
         hook = {
             "id": "crm",
@@ -47,7 +46,7 @@ async def test_the_whole_story_of_a_webhook_made_by_api(tmp_path: Path) -> None:
 
 async def _a_call_arrives(made: World) -> None:
     before = len(_got(made, "/crm"))
-    await (await made.call_in()).hang_up()
+    await _call(made)
     await until(lambda: len(_got(made, "/crm")) > before, "the new webhook has the call")
     assert _got(made, "/crm")[-1].headers["webhook-signature"].startswith("v1,")
 
@@ -55,14 +54,15 @@ async def _a_call_arrives(made: World) -> None:
 async def _it_fails_and_comes_back(made: World) -> None:
     made.crm.answer(lambda got: Answer(status=503 if got.path == "/crm" else 200))
     for _ in range(2):
-        await (await made.call_in()).hang_up()
+        await _call(made)
     await until(lambda: _state(made, "down"), "it is known to be down")
     made.crm.answer(Answer())
     await until(lambda: _state(made, "up"), "it is known to be back", seconds=60)
+    await until(lambda: _all_delivered(made), "the backlog is worked off")
     _, notices = await made.get("/api/v1/notices")
     assert [one["type"] for one in notices["items"]] == ["webhook.up", "webhook.down"]
     sent = [one.json["id"] for one in _got(made, "/crm")]
-    since = {"from": "2020-01-01T00:00:00Z"}
+    since = {"from": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}
     code, answer = await made.request("POST", "/api/v1/webhooks/crm/replay", json=since)
     assert (code, answer["replayed"]) == (202, len(set(sent)))
     await until(lambda: len(_got(made, "/crm")) >= len(sent) + answer["replayed"], "all of it comes again")
@@ -70,3 +70,14 @@ async def _it_fails_and_comes_back(made: World) -> None:
 
 async def _state(made: World, state: str) -> bool:
     return bool((await made.get("/api/v1/webhooks/crm"))[1]["state"] == state)
+
+
+async def _call(made: World) -> None:
+    call = await made.call_in()
+    await call.answered.wait()
+    await call.hang_up()
+
+
+async def _all_delivered(made: World) -> bool:
+    _, log = await made.get("/api/v1/deliveries", webhook="crm")
+    return {one["state"] for one in log["items"]} == {"delivered"}

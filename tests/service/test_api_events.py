@@ -264,7 +264,7 @@ def test_streams_end_when_the_service_is_being_stopped_and_resume_at_the_next(ho
         assert first.last_id == last[-1]
     with opened(house, headers={"Last-Event-ID": told[-1]}) as late:  # comes back too early: told, and sent away
         assert late.rest() == last
-    assert house.broadcast.listeners("acme") == 0
+    _until(lambda: house.broadcast.listeners("acme") == 0, "all have gone")
 
 
 def test_silence_is_broken_by_heartbeats(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
