@@ -61,11 +61,12 @@ async def _it_fails_and_comes_back(made: World) -> None:
     await until(lambda: _all_delivered(made), "the backlog is worked off")
     _, notices = await made.get("/api/v1/notices")
     assert [one["type"] for one in notices["items"]] == ["webhook.up", "webhook.down"]
-    sent = [one.json["id"] for one in _got(made, "/crm")]
+    sent = [one.json["id"] for one in _got(made, "/crm") if one.json["type"] != "webhook.test"]
     since = {"from": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}
+    before = len(_got(made, "/crm"))
     code, answer = await made.request("POST", "/api/v1/webhooks/crm/replay", json=since)
     assert (code, answer["replayed"]) == (202, len(set(sent)))
-    await until(lambda: len(_got(made, "/crm")) >= len(sent) + answer["replayed"], "all of it comes again")
+    await until(lambda: len(_got(made, "/crm")) >= before + answer["replayed"], "all of it comes again")
 
 
 async def _state(made: World, state: str) -> bool:
