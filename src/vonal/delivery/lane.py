@@ -17,9 +17,9 @@ from vonal.domain.delivery import LaneState, Outcome, Owed
 ROOM = 64  # deliveries in memory, of each lane
 REFILL = 32
 MORE_ROOM = 16_384  # of all lanes together, for those that are pushed faster than they are sent
-PROBES = 4  # are read of a webhook that is down
+PROBES = 4  # are read for a webhook that has not proved to work
 WINDOW = 8
-FIRST_WINDOW = 4
+FIRST_WINDOW = 1  # as long as nothing is known of the webhook: it may be dead, and it is not alone
 PATIENCE = 10  # sweeps
 DOWN = 2  # failures in a row
 LONG_DOWN = 3  # failures in a row after which a success makes due what has been put off
@@ -53,6 +53,7 @@ class Lane:
         self.closed: Literal["", "paused", "disabled"] = ""
         self.fails = state.fails
         self.more = True
+        self._live = False  # live events among that, as far as is known: they are asked for before records may go
         self.loading = False
         self.complete = False  # everything open in the database is here
         self.flying: dict[str, tuple[Owed, int]] = {}  # by call, with the wave it went out in
@@ -82,8 +83,9 @@ class Lane:
         """Nothing is under way, and nothing waits to be written."""
         return not (self.flying or self._settling or self.loading)
 
-    def reported(self) -> None:
+    def reported(self, *, live: bool = False) -> None:
         """The sweep found something due. Mostly it is under way already; if not, the database is read."""
+        self._live = self._live or live
         self._reports += 1
         if self._reports >= PATIENCE or not (self.flying or self._settling or self.loading):
             self._reports = 0
@@ -97,6 +99,7 @@ class Lane:
             self._append(owed)
         elif not self.loading and not self._knows(owed.id):
             self.complete = False
+            self._live = self._live or owed.live
             self.more = self.more or owed.live or len(self._waiting) < REFILL
 
     def wants_load(self, now: int) -> bool:
@@ -104,7 +107,7 @@ class Lane:
         crowded = not self.complete and len(self._waiting) >= REFILL
         if not self.more or self.loading or self.closed or crowded:
             return False
-        return min(self._gates.values()) <= now
+        return self._readable_at() <= now
 
     def begin_load(self, now: int) -> tuple[int, bool]:
         """(how many to read, live events only)."""
@@ -112,7 +115,8 @@ class Lane:
         self._meanwhile.clear()
         self._late.clear()
         self._returned.clear()
-        wanted = PROBES if self.fails >= DOWN else ROOM
+        self._live = False
+        wanted = PROBES if self._window == 1 else ROOM
         return wanted + len(self.flying) + len(self._settling), self._gates[False] > now
 
     def fill(self, rows: Sequence[Owed], *, whole: bool, limit: int) -> None:
@@ -161,7 +165,7 @@ class Lane:
             return None
         wake_at = self._sleep_until
         if self.more and not self.loading:
-            wake_at = min(wake_at, *self._gates.values())
+            wake_at = min(wake_at, self._readable_at())
         return wake_at if wake_at < NEVER else None
 
     def answered(self, owed: Owed) -> None:
@@ -245,6 +249,9 @@ class Lane:
         self.closed = ""
         self.shed()
         self._gates = {False: 0, True: 0}
+
+    def _readable_at(self) -> int:
+        return min(self._gates.values()) if self._live else self._gates[False]
 
     def _has_room(self) -> bool:
         return len(self._waiting) < ROOM or self._memory.kept < MORE_ROOM

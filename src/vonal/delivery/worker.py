@@ -132,14 +132,14 @@ class Worker:
         await self._follow_clock(now)
         self._room.tell_slow(now)
         self._feed()
-        late, due = await self._db.read(partial(_look, now=now))
+        late, due, live = await self._db.read(partial(_look, now=now))
         if late:
             dropped = await self._db.write(partial(lanes.any_tenant_expire, now=now))
             log.info("delivery.too_late", count=dropped)
         for tenant_id, webhook_id, state in due:
             lane = self._lane((tenant_id, webhook_id), state)
             if lane is not None and not self._room.is_waiting(lane):
-                lane.reported()
+                lane.reported(live=lane.key in live)
                 self._pump(lane)
 
     async def _follow_clock(self, now: int) -> None:
@@ -385,5 +385,6 @@ def _host(url: str) -> str:
     return url.split("/", 3)[2].lower()
 
 
-def _look(tx: Connection, *, now: int) -> tuple[bool, list[tuple[str, str, LaneState]]]:
-    return lanes.any_tenant_has_late(tx, now=now), lanes.any_tenant_due_lanes(tx, now=now)
+def _look(tx: Connection, *, now: int) -> tuple[bool, list[tuple[str, str, LaneState]], set[tuple[str, str]]]:
+    live = lanes.any_tenant_live_lanes(tx, now=now)
+    return lanes.any_tenant_has_late(tx, now=now), lanes.any_tenant_due_lanes(tx, now=now), live

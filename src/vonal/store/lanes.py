@@ -62,6 +62,19 @@ _record_heads = _heads(
 )
 
 
+# Built once, like those above: a process that starts beside a thousand dead webhooks asks for each of them.
+_of_one: ColumnElement[bool] = and_(
+    table.c.tenant_id == bindparam("tenant"),
+    table.c.webhook_id == bindparam("webhook"),
+    is_open,
+    table.c.due_at >= 0,  # always so: see `open_of`
+)
+_everything = select(table).where(_of_one)
+_counted = select(func.count()).select_from(
+    select(literal_column("1")).select_from(table).where(_of_one).limit(bindparam("most")).subquery()
+)
+
+
 def waiting(
     tenant_id: str, tx: Connection, webhook_id: str, *, now: int, limit: int, live_only: bool = False
 ) -> tuple[list[Owed], bool]:
@@ -70,10 +83,9 @@ def waiting(
     All of it, in order, when it is at most `limit` deliveries. Else up to `limit` that may be sent now: due, and first
     of what is open of their call; live events before records.
     """
-    mine = and_(*open_of(tenant_id, webhook_id))
-    counted = select(literal_column("1")).select_from(table).where(mine).limit(limit + 1).subquery()
-    if (tx.execute(select(func.count()).select_from(counted)).scalar() or 0) <= limit:
-        everything = sorted(tx.execute(select(table).where(mine)), key=lambda row: row.position)
+    lane_of = {"tenant": tenant_id, "webhook": webhook_id}
+    if (tx.execute(_counted, {**lane_of, "most": limit + 1}).scalar() or 0) <= limit:
+        everything = sorted(tx.execute(_everything, lane_of), key=lambda row: row.position)
         return _with_events(tenant_id, tx, everything), True
     rows = tx.execute(_live_heads, {"tenant": tenant_id, "webhook": webhook_id, "now": now, "most": limit}).all()
     if not live_only and len(rows) < limit:
@@ -95,6 +107,12 @@ def any_tenant_due_lanes(tx: Connection, *, now: int) -> list[tuple[str, str, La
     query: Select[Any] = select(*columns).select_from(joined)
     rows = tx.execute(query.where(lane.c.disabled_at.is_(None), due))
     return [(row.tenant_id, row.id, _state(row)) for row in rows]
+
+
+def any_tenant_live_lanes(tx: Connection, *, now: int) -> set[tuple[str, str]]:
+    """(tenant, webhook) of those that live events are owed to."""
+    owed = select(table.c.tenant_id, table.c.webhook_id).where(is_open, table.c.expires_at > now)
+    return _pairs(tx, owed.distinct())
 
 
 def any_tenant_has_late(tx: Connection, *, now: int) -> bool:
