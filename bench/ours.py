@@ -87,6 +87,7 @@ async def _open_loop(db: Database, spec: Spec, tenants: Tenants) -> Figures:
         first_at = sink.take(spec.sink).get(first[0].id)
         await _tell(db, worker, world.events(spec, spec.lanes), tenants)
         await sink.until(spec.sink, spec.lanes, patience=PATIENCE)
+        await asyncio.sleep(spec.settle)
         sink.take(spec.sink)
         cpu, server = world.cpu_here(), world.cpu_tree(spec.server)
         beat = world.Metronome(told, spec.rate).start()

@@ -23,6 +23,7 @@ from world import Figures, Spec
 STORES = ("sqlite", "postgresql")
 PARTS = ("floor", "burst", "peers", "latency", "isolation", "backlog", "rows")
 HEALTHY, HEALTHY_RATE = 50, 50
+SETTLE = 20.0  # s: a process that starts beside many dead webhooks has much to do at first
 BACKLOG_OF_DEAD = 50
 DRIPPING = ("drip",)
 
@@ -197,7 +198,7 @@ def isolation(bench: Bench, _parts: set[str]) -> None:
         for name, how_many, kinds in groups:
             with bench.database(store) as place:
                 bench.fill(place, lanes=how_many, rows=how_many * BACKLOG_OF_DEAD)
-                _healthy(bench, "isolation", f"{store}, {name}", place, dead=how_many, kinds=kinds)
+                _healthy(bench, "isolation", f"{store}, {name}", place, dead=how_many, kinds=kinds, settle=SETTLE)
 
 
 def backlog(bench: Bench, _parts: set[str]) -> None:

@@ -52,6 +52,7 @@ class Spec(Struct, kw_only=True, omit_defaults=True):
     server: int = 0
     dead: int = 0
     dead_sink: int = 0
+    settle: float = 0  # s between the first event and the measurement, in which the dead are found to be dead
     kinds: tuple[str, ...] = KINDS
     batch: int = 128
     at_once: int = 32

@@ -56,7 +56,7 @@ class Preparer:
         self._db, self._base_url, self._load, self._clock = db, base_url, load_recording, clock
         self._mask_key = mask_key
         self._follow_ups = FollowUps(db)
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, asyncio.Future[_Known]] = {}
         self._with_sound = asyncio.Semaphore(SOUNDS_AT_ONCE)
 
     def forget(self) -> None:
@@ -126,10 +126,17 @@ class Preparer:
 
     async def _tenant(self, tenant_id: str) -> _Known:
         known = self._known  # `forget` puts another in its place, even while we read
-        if tenant_id not in known:
-            tenant = await self._db.read(partial(directory.load, tenant_id))
-            known[tenant_id] = _known(tenant) if tenant else _Known(timezone="UTC", webhooks={}, ringing={})
-        return known[tenant_id]
+        if tenant_id not in known:  # all that ask meanwhile wait for the one reading
+            known[tenant_id] = asyncio.ensure_future(self._read(tenant_id))
+        try:
+            return await asyncio.shield(known[tenant_id])
+        except Exception:
+            known.pop(tenant_id, None)
+            raise
+
+    async def _read(self, tenant_id: str) -> _Known:
+        tenant = await self._db.read(partial(directory.load, tenant_id))
+        return _known(tenant) if tenant else _Known(timezone="UTC", webhooks={}, ringing={})
 
     async def _sounds(self, owed: Owed) -> dict[str, bytes | None]:
         sounds: dict[str, bytes | None] = {}
