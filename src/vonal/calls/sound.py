@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from vonal.domain.sound import Format
+from vonal.files import sync_folder
 
 RATE = 8000  # Hz; what MixMonitor writes for ulaw, alaw and gsm calls
 FRAME_BYTES = 4  # two channels of signed 16 bits
@@ -77,7 +78,7 @@ def convert(job: Job) -> Sound:
         draft.rename(target)
     finally:
         draft.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     return Sound(size_bytes=size, sha256=digest, duration_s=round(samples / RATE, 3))
 
 
@@ -174,15 +175,7 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(folder.parent)
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ import structlog
 from msgspec.structs import replace
 
 from vonal.delivery import retry
-from vonal.delivery.lane import DOWN, Lane
+from vonal.delivery.lane import Lane
 from vonal.delivery.room import SLOW_MS
-from vonal.domain.delivery import Outcome, Settled
+from vonal.domain.delivery import DOWN, Outcome, Settled
 
 log = structlog.get_logger(__name__)
 

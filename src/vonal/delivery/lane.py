@@ -12,7 +12,7 @@ from typing import Literal
 from zlib import crc32
 
 from vonal.delivery import retry
-from vonal.domain.delivery import LaneState, Outcome, Owed
+from vonal.domain.delivery import DOWN, LaneState, Outcome, Owed
 
 ROOM = 64  # deliveries in memory, of each lane
 REFILL = 32
@@ -21,7 +21,6 @@ PROBES = 4  # are read for a webhook that has not proved to work
 WINDOW = 8
 FIRST_WINDOW = 1  # as long as nothing is known of the webhook: it may be dead, and it is not alone
 PATIENCE = 10  # sweeps
-DOWN = 2  # failures in a row
 LONG_DOWN = 3  # failures in a row after which a success makes due what has been put off
 CATCH_UP_MS = 1000  # while draining: so much of what was not sent in time may follow at once
 NEVER = 1 << 62

@@ -9,6 +9,7 @@ from vonal.domain.errors import Fault
 from vonal.domain.events import CallEvent
 
 EVENTS_OWN_FAULT = (400, 413, 415, 422)  # statuses that tell of one delivery, not of the webhook
+DOWN = 2  # failures in a row: from then on a webhook is only asked whether it is back
 State = Literal["open", "delivered", "parked", "dropped", "disabled"]
 
 

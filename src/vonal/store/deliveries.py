@@ -27,7 +27,6 @@ NUMBER_OF: dict[State, int] = {
 }
 STATE_OF = {number: name for name, number in NUMBER_OF.items()}
 STATES: tuple[State, ...] = get_args(State)
-LONGEST_CURSOR = 18  # digits; fits into both databases' integers
 REPLAYABLE = timedelta(days=30)
 _DISABLED = "SELECT tenant_id, webhook_id FROM lane WHERE disabled_at IS NOT NULL"
 TOO_LATE = "worth nothing any more: the call has moved on"
@@ -239,18 +238,12 @@ def _page(
 ) -> tuple[list[Delivery], str | None]:
     query = query.where(*_conditions(wanted))
     if after is not None:
-        query = query.where(table.c.position < _read_cursor(after))
+        query = query.where(table.c.position < sql.read_cursor(after))
     # A call has few deliveries: the sum with nothing keeps SQLite from walking through the whole log for them.
     order = table.c.position if wanted.call is None else table.c.position + 0
     rows = tx.execute(query.order_by(order.desc()).limit(limit + 1)).all()
     cursor = str(rows[limit - 1].position) if len(rows) > limit else None
     return _shown(tx, rows[:limit]), cursor
-
-
-def _read_cursor(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_CURSOR):
-        raise ValueError("not a cursor of deliveries")
-    return int(text)
 
 
 def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:

@@ -7,13 +7,13 @@ from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, literal_column, select, update
 
 from vonal.domain.events import iso
+from vonal.store import sql
 from vonal.store.sql import from_ms
 from vonal.store.tables import delivery
 from vonal.store.tables import notice as table
 
 NoticeType = Literal["webhook.down", "webhook.up", "webhook.disabled"]
 TYPES: tuple[NoticeType, ...] = get_args(NoticeType)
-LONGEST_CURSOR = 18  # digits; fits into both databases' integers
 LONGEST_DETAIL = 200
 
 _add = insert(table)  # built once: it runs inside the transactions that settle deliveries
@@ -54,7 +54,7 @@ def listing(
     """
     query = select(table).where(table.c.tenant_id == tenant_id)
     if after is not None:
-        query = query.where(table.c.position < _read_cursor(after))
+        query = query.where(table.c.position < sql.read_cursor(after))
     rows = tx.execute(query.order_by(table.c.position.desc()).limit(limit + 1)).all()
     cursor = str(rows[limit - 1].position) if len(rows) > limit else None
     return [_shown(row) for row in rows[:limit]], cursor
@@ -94,12 +94,6 @@ def any_tenant_forget(tx: Connection, *, before: int, limit: int = 1000) -> int:
     if old:
         tx.execute(table.delete().where(table.c.position.in_(old)))
     return len(old)
-
-
-def _read_cursor(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_CURSOR):
-        raise ValueError("not a cursor of notices")
-    return int(text)
 
 
 def _notice(row: Row[Any]) -> Notice:

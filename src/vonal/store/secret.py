@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vonal.config import Settings, SettingsError
+from vonal.files import sync_folder
 
 _SHORTEST = 16
 _MOST = 255  # as many as recording ids can tell apart (`vonal.calls.reference`)
@@ -46,7 +47,7 @@ def append_secret(settings: Settings) -> None:
             raise SettingsError(f"{path}: there are {_MOST} secrets, the most there may be")
         draft = _draft(path, f"{old}\n{_new()}")
         draft.replace(path)  # whoever reads sees the old file or the new one
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _checked(texts: list[str], where: str) -> tuple[bytes, ...]:
@@ -65,7 +66,7 @@ def _make(path: Path) -> None:
         pass
     finally:
         draft.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _new() -> str:
@@ -88,13 +89,5 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

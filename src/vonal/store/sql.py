@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 ROWS_AT_ONCE = (64, 16, 4, 1)  # few sizes, so that the drivers keep the statements prepared
+LONGEST_CURSOR = 18  # digits; fits into both databases' integers
 NOTHING = "ON CONFLICT DO NOTHING"
 
 
@@ -69,6 +70,13 @@ def _overwriting(columns: tuple[str, ...], key: tuple[str, ...]) -> str:
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
+
+
+def read_cursor(text: str) -> int:
+    """The position that a page's cursor holds. Raises ValueError when it is none of ours."""
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_CURSOR):
+        raise ValueError("not a cursor of this list")
+    return int(text)
 
 
 def to_ms(at: datetime) -> int:

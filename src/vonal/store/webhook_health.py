@@ -6,6 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from sqlalchemy import Connection, Row, Select, func, literal_column, select
 
+from vonal.domain.delivery import DOWN
 from vonal.domain.directory import Webhook
 from vonal.domain.events import iso
 from vonal.store import directory
@@ -14,7 +15,6 @@ from vonal.store.tables import delivery as table
 from vonal.store.tables import lane
 
 HealthState = Literal["up", "failing", "down", "disabled", "paused"]
-DOWN = 2  # failures in a row: from then on the webhook is only asked whether it is back
 MOST_COUNTED = 10_000
 LOOKED_THROUGH = 1000  # of a tenant's newest deliveries, for a webhook's last answer
 _is_open = table.c.state == literal_column("0")  # a literal: only then do both databases use the partial index
