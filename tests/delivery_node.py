@@ -22,7 +22,7 @@ async def _no_recording(_tenant: str, _recording: str) -> bytes:
 
 
 async def main(url: str, node: str, lease_s: float) -> None:
-    db = Database(url, owner=True)
+    db = Database(url, owner=True, stall_s=lease_s)
     preparer = Preparer(db, base_url="http://pbx.example", load_recording=_no_recording, clock=time.time)
     leases = SharedLanes(db, node, lease_s=lease_s)
     worker = Worker(db, preparer.prepare, CurlSender(LOOPBACK).send, leases=leases)

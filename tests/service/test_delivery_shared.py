@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 import delivery_node
 from delivery_house import DELIVERED, House, webhook
@@ -20,7 +22,7 @@ from vonal.config import Settings
 from vonal.delivery.lane import SHARDS, shard_of
 from vonal.delivery.leases import SharedLanes
 from vonal.delivery.worker import Worker
-from vonal.domain.delivery import Settled
+from vonal.domain.delivery import Owed, Request, Settled
 from vonal.domain.directory import Webhook
 from vonal.domain.events import CallEvent
 from vonal.store import deliveries, events, settling, shards, wakeups
@@ -86,6 +88,28 @@ async def test_what_is_settled_under_a_lost_lease_is_left_to_the_one_who_has_it_
     assert await house.states() == ["delivered"]
 
 
+def test_a_process_frozen_in_the_middle_of_a_transaction_holds_up_nobody(database_url: str):
+    url = Settings(database_url=database_url).sqlalchemy_url
+    frozen, other = Database(url, stall_s=0.2), Database(url)
+    thaw, locked = threading.Event(), threading.Event()
+
+    def freeze(tx: Any) -> None:
+        shards.any_tenant_renew(tx, node="a", lease_ms=1, release=(), fresh=False)
+        locked.set()
+        thaw.wait(60)
+
+    writing = frozen.submit(freeze)
+    assert locked.wait(10)
+    others = other.submit(lambda tx: tx.exec_driver_sql("UPDATE shard SET owner = 'b'").rowcount)
+    assert others.result(30) == SHARDS
+    thaw.set()
+    with pytest.raises(DBAPIError):
+        writing.result(30)
+    assert len(_renew(frozen, "a").epochs) == SHARDS, "it goes on with another connection"
+    frozen.close()
+    other.close()
+
+
 async def test_a_process_that_cannot_renew_stops_before_its_lease_is_over(house: House):
     leases = SharedLanes(house.db, "a", lease_s=0.5)
     started, cancelled = asyncio.Event(), asyncio.Event()
@@ -111,6 +135,28 @@ async def test_a_process_that_cannot_renew_stops_before_its_lease_is_over(house:
     assert leases.epoch(0) is None
     running.cancel()
     assert [one.attempts for one in await house.log()] == [[]], "our own outage spends no attempt"
+
+
+async def test_a_process_that_was_frozen_before_a_request_does_not_send_it_when_its_lease_is_over(house: House):
+    leases, sent, lost = SharedLanes(house.db, "a"), [], asyncio.Event()
+
+    @asynccontextmanager
+    async def prepare(owed: Owed) -> AsyncIterator[Request]:
+        leases.epoch = lambda _shard: None  # type: ignore[method-assign]
+        yield Request(method="POST", url="https://crm.example/hook")
+        lost.set()
+
+    async def send(request: Any) -> Any:
+        sent.append(request)
+
+    worker = Worker(house.db, prepare, send, leases=leases)
+    running = asyncio.create_task(worker.run())
+    await house.tell(events_of_call(types=("call.completed",)), push=False)
+    await asyncio.wait_for(lost.wait(), 10)
+    await worker.idle()
+    running.cancel()
+    assert sent == []
+    assert await house.states() == ["open"]
 
 
 # Real processes, one of which is killed

@@ -257,8 +257,10 @@ class Worker:
         self._set_timer(lane, now)
 
     def _is_ours(self, lane: Lane) -> bool:
-        leases = self._leases
-        return leases.epoch(lane.shard) == lane.epoch and not leases.is_leaving(lane.shard)
+        return self._holds(lane) and not self._leases.is_leaving(lane.shard)
+
+    def _holds(self, lane: Lane) -> bool:
+        return self._leases.epoch(lane.shard) == lane.epoch
 
     def _feed(self) -> None:
         while (lane := self._room.next_fed()) is not None:
@@ -322,6 +324,8 @@ class Worker:
             async with self._prepare(owed) as request:
                 if isinstance(request, Unsendable):
                     return request
+                if not self._holds(flight.lane):  # we were frozen since; another process may be sending this
+                    return Unsendable(reason="lost")
                 self._room.at_host(flight, _host(request.url))
                 return await self._send(request)
         except VonalError as fault:
@@ -334,6 +338,9 @@ class Worker:
             return None
 
     def _not_sent(self, lane: Lane, owed: Owed, why: Unsendable, at: int) -> None:
+        if why.reason == "lost":
+            lane.release(owed)
+            return
         if why.reason == "paused":
             lane.release(owed)
             lane.close("paused")

@@ -54,10 +54,11 @@ class Unsendable(Struct, frozen=True, kw_only=True):
     """Why there is no request.
 
     The webhook was removed (`gone`) or switched off (`paused`); or it did not ask for this event (`unwanted`): its
-    dialect does not tell it, or tells it only to those who asked when the call began.
+    dialect does not tell it, or tells it only to those who asked when the call began. Or another process has it by now
+    (`lost`).
     """
 
-    reason: Literal["gone", "paused", "unwanted"]
+    reason: Literal["gone", "paused", "unwanted", "lost"]
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

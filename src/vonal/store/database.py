@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
+import psycopg
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -25,6 +26,7 @@ Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
 MAX_GROUP = 256
 READERS = 4
+STALL_S = 10.0  # a process that does not go on with its transaction for so long is taken for frozen
 
 
 class Database:
@@ -32,11 +34,12 @@ class Database:
 
     `url` is SQLAlchemy's. Errors of a piece of work come out of its own `write` or `read`. Only the service itself is
     `owner`: SQLite before 3.51.3 may be damaged when two connections checkpoint. Without a `vault` secrets are stored
-    as they are.
+    as they are. A transaction of a process that is frozen for `stall_s` seconds is rolled back by PostgreSQL, for what
+    it holds locked holds up everybody else.
     """
 
-    def __init__(self, url: str, *, owner: bool = False, vault: Vault | None = None) -> None:
-        self.engine = _engine(url, owner=owner, options={OPTION: vault})
+    def __init__(self, url: str, *, owner: bool = False, vault: Vault | None = None, stall_s: float = STALL_S) -> None:
+        self.engine = _engine(url, owner=owner, options={OPTION: vault}, stall_s=stall_s)
         self._writing = self.engine.execution_options(vonal_writes=True)
         self._waiting: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
@@ -109,14 +112,21 @@ def _run(work: Work[Any], connection: Connection, *, alone: bool) -> tuple[Any, 
         return None, fault
 
 
-def _engine(url: str, *, owner: bool, options: dict[str, Any]) -> Engine:
+def _engine(url: str, *, owner: bool, options: dict[str, Any], stall_s: float) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=READERS + 1, pool_pre_ping=True, execution_options=options)
+        engine = create_engine(url, pool_size=READERS + 1, pool_pre_ping=True, execution_options=options)
+        event.listen(engine, "connect", partial(_prepare_postgresql, stall_s=stall_s))
+        return engine
     arguments = {"timeout": 30, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, execution_options=options)
     event.listen(engine, "connect", partial(_prepare_sqlite, checkpoint=1000 if owner else 0))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _prepare_postgresql(connection: psycopg.Connection, _record: object, *, stall_s: float) -> None:
+    connection.execute(f"SET idle_in_transaction_session_timeout = {round(stall_s * 1000)}".encode())
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:
