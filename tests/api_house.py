@@ -5,10 +5,11 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -161,8 +162,8 @@ class House:
 
 
 @contextmanager
-def running(db: Database) -> Iterator[House]:
-    """The API of a house with two tenants, listening."""
+def running(db: Database, *, others: Callable[[Services], Sequence[Any]] = lambda _: ()) -> Iterator[House]:
+    """The API of a house with two tenants, listening; `others` makes the routes beside it."""
     apply(db, DIRECTORY)
     house = House(db)
     # asyncio spares small answers Nagle's delay only on sockets that say that they are TCP.
@@ -174,7 +175,8 @@ def running(db: Database) -> Iterator[House]:
 
     async def serve() -> None:
         house.loop = asyncio.get_running_loop()
-        app = create_app(house.services(house.url))
+        services = house.services(house.url)
+        app = create_app(services, others=others(services))
         serving = uvicorn.Server(server.config(app))
         house.stop = lambda: setattr(serving, "should_exit", True)
         ready.set()

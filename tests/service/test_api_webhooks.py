@@ -234,7 +234,7 @@ def test_a_change_is_logged_with_who_and_what_but_no_value(house: House) -> None
     told = [one for one in logs if one["event"] == "webhook.changed"]
     assert [one["action"] for one in told] == ["create", "change", "remove"]
     assert told[1]["fields"] == ["security.password", "timeout"]
-    assert {(one["tenant"], one["webhook"], one["by"]) for one in told} == {("acme", "new", "key/crm")}
+    assert {(one["tenant"], one["webhook"], one["by"]) for one in told} == {("acme", "new", "api_key/crm")}
     assert "passw0rd" not in str(logs)
     assert "another-password" not in str(logs)
 

@@ -85,7 +85,9 @@ async def test(services: Services, asked: Asked) -> Response[bytes]:
     draft = await services.webhooks.draft(asked.tenant_id, wanted.id, wanted.webhook)
     services.test_limit.take(asked.tenant_id, now=services.steady())
     done = await services.trials.test(asked.tenant_id, draft)
-    log.info("webhook.tested", tenant=asked.tenant_id, webhook=wanted.id, by=changer(asked), delivered=done.delivered)
+    log.info(
+        "webhook.tested", tenant=asked.tenant_id, webhook=wanted.id, by=str(changer(asked)), delivered=done.delivered
+    )
     return json_answer(done)
 
 
@@ -97,7 +99,7 @@ async def replay_range(services: Services, asked: Asked) -> Response[bytes]:
     range_ = replay.wanted(wanted.id, wanted.from_, wanted.until or now, states, now=now)
     again = partial(replay.replay, services.db, asked.tenant_id, range_, now=now)
     replayed = await asyncio.to_thread(again)
-    log.info("webhook.replayed", tenant=asked.tenant_id, webhook=wanted.id, by=changer(asked), count=replayed)
+    log.info("webhook.replayed", tenant=asked.tenant_id, webhook=wanted.id, by=str(changer(asked)), count=replayed)
     return json_answer(RangeReplayed(replayed=replayed), status=202)
 
 

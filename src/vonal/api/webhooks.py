@@ -12,6 +12,7 @@ from vonal.api.webhook_shapes import RotationAnswer, WebhookBody, WebhookPage, W
 from vonal.directory.apply import DirectoryBusy
 from vonal.directory.effect import NotInEffect
 from vonal.directory.webhook_form import shown
+from vonal.domain.audit import Actor, ActorKind
 from vonal.domain.directory import SCOPES, Webhook
 from vonal.domain.errors import (
     RotationUnderWay,
@@ -93,9 +94,11 @@ async def finish_rotation(services: Services, asked: Asked) -> Response[bytes]:
     return await _answer(services, asked, done)
 
 
-def changer(asked: Asked) -> str:
-    """Who asks, for the log."""
-    return f"{asked.principal.kind}/{asked.principal.name}"
+def changer(asked: Asked) -> Actor:
+    """Who asks, for the audit log."""
+    client = asked.request.client
+    kind: ActorKind = "api_user" if asked.principal.kind == "user" else "api_key"
+    return Actor(kind=kind, name=asked.principal.name, address=client.host if client else None)
 
 
 async def _answer(services: Services, asked: Asked, webhook: Webhook) -> Response[bytes]:

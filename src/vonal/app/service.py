@@ -15,6 +15,7 @@ from vonal.api.app import create_app
 from vonal.api.metrics import Metrics
 from vonal.api.server import Server
 from vonal.api.services import Services
+from vonal.app.portal import portal_of
 from vonal.app.sending import Sending
 from vonal.calls.broadcast import Broadcast
 from vonal.calls.control import Control
@@ -37,6 +38,7 @@ from vonal.directory.webhooks import Webhooks
 from vonal.domain.directory import Directory, Tenant
 from vonal.domain.errors import TelephonyUnavailable, VonalError
 from vonal.domain.journal import Position
+from vonal.portal.app import routes
 from vonal.store import directory as directories
 from vonal.store import idempotency, notices
 from vonal.store import settings as notes
@@ -152,7 +154,7 @@ class Service:
                 "deliveries_in_flight": ("Webhook requests under way", lambda: self.sending.worker.in_flight),
             }
         )
-        self.api = create_app(self.services)
+        self.api = create_app(self.services, others=routes(portal_of(self.services, directory=lambda: self.directory)))
 
     def _webhooks(self) -> Webhooks:
         return Webhooks(

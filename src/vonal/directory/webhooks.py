@@ -17,6 +17,7 @@ from vonal.directory.check import ExtraCheck
 from vonal.directory.reading import Document
 from vonal.directory.structure import Fault
 from vonal.directory.webhook_form import Json
+from vonal.domain.audit import COMMAND, Actor
 from vonal.domain.call import new_id
 from vonal.domain.directory import Directory, Security, Tenant, Webhook
 from vonal.domain.errors import (
@@ -48,7 +49,7 @@ class _Edited(Struct, frozen=True, kw_only=True):
 
 
 class Webhooks:
-    """`by` names who changes something, for the log. `url_fault` says what is wrong with a webhook's URL, or None.
+    """`by` is who changes something, for the audit log. `url_fault` says what is wrong with a webhook's URL, or None.
 
     `checks` are those of `vonal apply`; `taken_in(version)` returns when the service works with this directory.
     """
@@ -73,7 +74,7 @@ class Webhooks:
         """The tenant's webhook of this id. Raises WebhookNotFound."""
         return _known(next((one for one in await self.all(tenant_id) if one.id == webhook_id), None))
 
-    async def create(self, tenant_id: str, sent: Json, *, by: str) -> Webhook:
+    async def create(self, tenant_id: str, sent: Json, *, by: Actor) -> Webhook:
         """A new webhook. Raises InvalidParts, WebhookUrlRejected, WebhookExists, WebhookLimitReached."""
         wanted = webhook_form.read(sent, id_=new_id("whk"))
 
@@ -86,7 +87,7 @@ class Webhooks:
 
         return _known(await self._change(tenant_id, wanted.id, edit, by=by))
 
-    async def replace(self, tenant_id: str, webhook_id: str, sent: Json, *, by: str) -> Webhook:
+    async def replace(self, tenant_id: str, webhook_id: str, sent: Json, *, by: Actor) -> Webhook:
         """All of the webhook anew. Raises InvalidParts, WebhookUrlRejected, WebhookNotFound."""
 
         def edit(stored: Webhook | None, _count: int) -> Webhook:
@@ -94,11 +95,11 @@ class Webhooks:
 
         return _known(await self._change(tenant_id, webhook_id, edit, by=by))
 
-    async def patch(self, tenant_id: str, webhook_id: str, patch: Json, *, by: str) -> Webhook:
+    async def patch(self, tenant_id: str, webhook_id: str, patch: Json, *, by: Actor) -> Webhook:
         """A part of the webhook anew (RFC 7396). Raises InvalidParts, WebhookUrlRejected, WebhookNotFound."""
         return _known(await self._change(tenant_id, webhook_id, _patching(patch), by=by))
 
-    async def remove(self, tenant_id: str, webhook_id: str, *, by: str) -> None:
+    async def remove(self, tenant_id: str, webhook_id: str, *, by: Actor) -> None:
         """The webhook is no more, and what it is owed is dropped. Raises WebhookNotFound."""
 
         def edit(stored: Webhook | None, _count: int) -> None:
@@ -113,7 +114,7 @@ class Webhooks:
         edited = await asyncio.to_thread(self._apply, tenant_id, webhook_id, _patching(patch), only_check=True)
         return _known(edited.after)
 
-    async def rotate(self, tenant_id: str, webhook_id: str, *, by: str) -> tuple[Webhook, str]:
+    async def rotate(self, tenant_id: str, webhook_id: str, *, by: Actor) -> tuple[Webhook, str]:
         """Gives the webhook a new signing key beside the present one; returns the new key too.
 
         Raises WebhookNotFound, RotationUnderWay, and InvalidRequest when the webhook is not signed.
@@ -125,7 +126,7 @@ class Webhooks:
 
         return _known(await self._change(tenant_id, webhook_id, edit, by=by)), key
 
-    async def finish_rotation(self, tenant_id: str, webhook_id: str, *, by: str) -> Webhook:
+    async def finish_rotation(self, tenant_id: str, webhook_id: str, *, by: Actor) -> Webhook:
         """The previous key signs no more. Raises WebhookNotFound, and InvalidRequest when the webhook is not signed."""
 
         def edit(stored: Webhook | None, _count: int) -> Webhook:
@@ -133,16 +134,18 @@ class Webhooks:
 
         return _known(await self._change(tenant_id, webhook_id, edit, by=by))
 
-    async def _change(self, tenant_id: str, webhook_id: str, edit: Edit, *, by: str) -> Webhook | None:
+    async def _change(self, tenant_id: str, webhook_id: str, edit: Edit, *, by: Actor) -> Webhook | None:
         async with self._one_at_a_time:
-            edited = await asyncio.to_thread(self._apply, tenant_id, webhook_id, edit)
+            edited = await asyncio.to_thread(self._apply, tenant_id, webhook_id, edit, by=by)
         action = "change" if edited.before and edited.after else "create" if edited.after else "remove"
         fields = webhook_form.changed(edited.before, edited.after)
-        log.info("webhook.changed", tenant=tenant_id, webhook=webhook_id, action=action, by=by, fields=fields)
+        log.info("webhook.changed", tenant=tenant_id, webhook=webhook_id, action=action, by=str(by), fields=fields)
         await self._taken_in(edited.version)
         return edited.after
 
-    def _apply(self, tenant_id: str, webhook_id: str, edit: Edit, *, only_check: bool = False) -> _Edited:
+    def _apply(
+        self, tenant_id: str, webhook_id: str, edit: Edit, *, by: Actor = COMMAND, only_check: bool = False
+    ) -> _Edited:
         """Blocks. What is wanted is worked out of what is stored, anew whenever somebody else was quicker."""
         before: Webhook | None = None
         document: Document
@@ -163,7 +166,8 @@ class Webhooks:
                 yield f"{_HERE}url", reason
 
         try:
-            changes = apply(self._db, wanted, check=only_check, extra_checks=[*self._checks, guarded])
+            checks = [*self._checks, guarded]
+            changes = apply(self._db, wanted, check=only_check, extra_checks=checks, by=by)
         except DirectoryError as fault:
             raise self._told(fault, document) from fault
         hooks = check.normalised(document.directory).tenants[0].webhooks

@@ -15,6 +15,21 @@ SECRETS = (
     ("security", "hmac", "previous_key"),
     ("tls", "key"),
 )
+SECRET_NAMES = frozenset({"secret", "password", "key", "previous_key", "secret_hash"})
+
+
+def without_secrets(value: Any) -> Any:
+    """Any part of the directory as plain data, with `HIDDEN` in place of each secret."""
+    return _covered(msgspec.to_builtins(value))
+
+
+def _covered(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {
+            name: HIDDEN if name in SECRET_NAMES and isinstance(one, str) else _covered(one)
+            for name, one in data.items()
+        }
+    return [_covered(one) for one in data] if isinstance(data, list | tuple) else data
 
 
 def secrets_of(security: Security) -> dict[str, str]:

@@ -282,3 +282,91 @@ recording = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("delete_at", BigInteger, index=True),
 )
+
+user = Table(  # people who sign in to the portal
+    "user",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),  # in lower case
+    Column("operator", Boolean, nullable=False, default=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+    Column("subject", String(255), unique=True),  # at the OpenID provider
+    Column("profile", Text, nullable=False),  # name, language
+    Column("secrets", Text, nullable=False),  # password's hash, second factor, recovery codes: sealed
+)
+
+membership = Table(
+    "membership",
+    metadata,
+    *_of_tenant(
+        Column("user_id", String(40), primary_key=True, index=True),
+        Column("role", String(16), nullable=False),
+        Column("extension", String(8)),
+    ),
+    ForeignKeyConstraint(["user_id"], ["user.id"], ondelete="CASCADE"),
+)
+
+session = Table(  # a browser that is signed in; its cookie's token is stored as a hash
+    "session",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("id", String(40), nullable=False, unique=True),  # by which it is listed and revoked
+    Column("user_id", String(40), nullable=False, index=True),
+    Column("tenant_id", String(32)),  # which of his tenants the user looks at; an operator: as which he acts
+    Column("passed", String(16), nullable=False),  # "password": the second factor is still owed; "all"
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("address", String(64), nullable=False),
+    Column("browser", String(256), nullable=False),
+    ForeignKeyConstraint(["user_id"], ["user.id"], ondelete="CASCADE"),
+)
+
+passkey = Table(  # WebAuthn credentials
+    "passkey",
+    metadata,
+    Column("id", String(1400), primary_key=True),  # the credential's id, base64url
+    Column("user_id", String(40), nullable=False, index=True),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    ForeignKeyConstraint(["user_id"], ["user.id"], ondelete="CASCADE"),
+)
+
+user_link = Table(  # invitations and resets of passwords, sent as links
+    "user_link",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("user_id", String(40), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    ForeignKeyConstraint(["user_id"], ["user.id"], ondelete="CASCADE"),
+)
+
+guessing = Table(  # failed sign-ins, by account and by address
+    "guessing",
+    metadata,
+    Column("who", String(300), primary_key=True),
+    Column("fails", Integer, nullable=False),
+    Column("last_at", BigInteger, nullable=False, index=True),
+    Column("locked_until", BigInteger, nullable=False),
+)
+
+audit = Table(  # who changed what; outlives what it speaks of
+    "audit",
+    metadata,
+    Column("position", Counter, primary_key=True, autoincrement=True),
+    Column("tenant_id", String(32), nullable=False),  # empty: the service's own
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("name", String(254), nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    Index("ix_audit_tenant", "tenant_id", "position"),
+)
