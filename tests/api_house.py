@@ -85,6 +85,7 @@ class House:
         self.broadcast = Broadcast()
         self.abandoned: list[tuple[str, str, str]] = []
         self.draining = False
+        self.facts_until: datetime | None = None
         self.wrong: str | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.url = ""
@@ -115,6 +116,7 @@ class House:
             open_recording=self._open,
             probes={"database": self._probe},
             draining=lambda: self.draining,
+            facts_until=lambda: self.facts_until or datetime.now(UTC),
             base_url=base_url,
             webhooks=Webhooks(
                 self.db,

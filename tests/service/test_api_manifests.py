@@ -12,6 +12,7 @@ import pytest
 from joserfc import jws
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import KeySet
+from msgspec import structs
 
 from api_house import OTHER_KEY, House
 from documents import ROOT
@@ -93,8 +94,27 @@ def test_a_day_without_records_says_so(house: House) -> None:
     ("now", "final"),
     [(timedelta(hours=23), False), (timedelta(days=1, minutes=9), False), (timedelta(days=1, minutes=10), True)],
 )
-def test_a_day_is_final_when_its_last_records_must_have_been_told(now: timedelta, final: bool) -> None:
-    assert chained("acme", DAY.date(), [], now=DAY + now).final is final
+def test_a_day_is_final_when_its_last_records_must_have_been_told(house: House, now: timedelta, *, final: bool) -> None:
+    assert _is_final(house, DAY + now) is final
+
+
+def test_a_day_is_not_final_while_a_call_that_began_in_it_is_not_completed(house: House) -> None:
+    house.keep(structs.replace(answered_call(), state="ended", started_at=DAY + timedelta(hours=23)))
+    house.keep(structs.replace(answered_call("other"), state="ended", started_at=DAY - timedelta(days=9)))
+    assert not _is_final(house, DAY + timedelta(days=3))
+    assert _is_final(house, DAY + timedelta(days=3), day=DAY - timedelta(days=1))
+
+
+def test_a_day_is_not_final_while_the_journal_waits_to_be_read(house: House) -> None:
+    with house.client() as client:
+        assert client.get(f"{PATH}/2026-01-15").json()["final"]
+        house.facts_until = DAY + timedelta(hours=12)
+        assert not client.get(f"{PATH}/2026-01-15").json()["final"]
+
+
+def _is_final(house: House, now: datetime, *, day: datetime = DAY) -> bool:
+    made, _ = house.db.read_now(partial(manifests.of_day, "acme", day=day.date(), now=now))
+    return made.final
 
 
 def test_the_ids_come_in_pages_in_the_order_of_the_chain(house: House) -> None:
@@ -163,7 +183,7 @@ def test_the_signature_is_over_the_manifest_by_a_published_key(house: House) -> 
 
 def test_a_new_secret_signs_and_the_old_ones_key_stays_published() -> None:
     old, new = Signer([b"the-first-secret-0"]), Signer([b"the-first-secret-0", b"the-second-secret-1"])
-    manifest = chained("acme", DAY.date(), ["evt_a"], now=DAY)
+    manifest = chained("acme", DAY.date(), ["evt_a"], known_until=DAY)
     keys = KeySet.import_key_set({"keys": new.public()})
     for signer in (old, new):
         jws.deserialize_compact(signer.sign(manifest), keys, algorithms=["EdDSA"])

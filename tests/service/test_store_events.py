@@ -106,13 +106,14 @@ def test_the_feed_and_the_manifests_are_read_by_their_indexes(database: Database
             tx.execute(text("SET LOCAL enable_bitmapscan = off"))
         [feed] = _plans(tx, lambda tx: events.after("acme", tx, 100, limit=10))
         assert "ix_event_tenant" in feed or "pk_event" in feed  # the second where the tenant has much of the table
-        _, records = _plans(tx, lambda tx: manifests.of_day("acme", tx, day, now=START))
+        unfinished, _, records = _plans(tx, lambda tx: manifests.of_day("acme", tx, day, now=START))
+        assert "ix_call_unfinished" in unfinished
         assert "ix_event_records" in records
         assert "TEMP B-TREE" not in records
         assert "Sort" not in records
         *_, ids = _plans(tx, lambda tx: manifests.ids_of_day("acme", tx, day, after=told[4].id, limit=5))
         assert "ix_event_records" in ids
-        days, _ = _plans(tx, lambda tx: manifests.listing("acme", tx, from_=day, until=None, limit=5, now=START))
+        days, *_ = _plans(tx, lambda tx: manifests.listing("acme", tx, from_=day, until=None, limit=5, now=START))
         assert "ix_event_records" in days
 
     database.read_now(look)

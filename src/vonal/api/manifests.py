@@ -1,6 +1,6 @@
 """`/api/v1/manifests`: how many records a day had, chained and signed; and the keys to check it with."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from typing import Annotated, Any
 
@@ -72,8 +72,8 @@ class JwkSet(Struct, frozen=True, kw_only=True):
 async def get_manifest(services: Services, asked: Asked) -> Response[bytes]:
     """A day's manifest, and its ids."""
     wanted: ManifestParameters = asked.parameters
-    now = datetime.now(UTC)
-    made, forgotten = await services.db.read(partial(store.of_day, asked.tenant_id, day=wanted.date, now=now))
+    look = partial(store.of_day, asked.tenant_id, day=wanted.date, now=services.facts_until())
+    made, forgotten = await services.db.read(look)
     ids, cursor = None, None
     if wanted.ids and not forgotten:
         page = partial(store.ids_of_day, asked.tenant_id, day=wanted.date, after=wanted.after, limit=wanted.limit)
@@ -92,7 +92,7 @@ async def list_manifests(services: Services, asked: Asked) -> Response[bytes]:
     wanted: ManifestsParameters = asked.parameters
     until = min(filter(None, (wanted.until, wanted.after)), default=None)
     look = partial(store.listing, asked.tenant_id, from_=wanted.from_, until=until, limit=wanted.limit)
-    items, cursor = await services.db.read(partial(look, now=datetime.now(UTC)))
+    items, cursor = await services.db.read(partial(look, now=services.facts_until()))
     return json_answer(DayPage(items=items, next_cursor=cursor))
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from vonal.api.metrics import Metrics
 from vonal.calls.broadcast import Broadcast
@@ -28,6 +29,7 @@ class Services:
 
     `open_recording` is `vonal.calls.playback.Playback.open`. `probes`: each returns what is wrong, or None; any wrong
     makes `/readyz` 503, and so does `draining`, which also refuses clicks.
+    `facts_until`: until when everything that happened has been taken in from the journal.
     `steady` is a clock in seconds that never goes back.
     """
 
@@ -49,5 +51,6 @@ class Services:
     test_limit: Limiter = field(
         default_factory=lambda: Limiter(TESTS_A_MINUTE, seconds=60, what="Tests of the tenant's webhooks")
     )
+    facts_until: Callable[[], datetime] = lambda: datetime.now(UTC)
     steady: Callable[[], float] = time.monotonic
     metrics: Metrics = field(default_factory=Metrics)

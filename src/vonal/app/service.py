@@ -15,6 +15,7 @@ from vonal.api.app import create_app
 from vonal.api.metrics import Metrics
 from vonal.api.server import Server
 from vonal.api.services import Services
+from vonal.app.facts import Facts
 from vonal.app.portal import portal_of
 from vonal.app.sending import Sending
 from vonal.calls.broadcast import Broadcast
@@ -29,7 +30,6 @@ from vonal.calls.recordings import Recorder
 from vonal.calls.reference import Keys, mint
 from vonal.calls.retention import Retention
 from vonal.calls.signing import Signer
-from vonal.calls.tracker import is_urgent
 from vonal.calls.waiting import Waiters
 from vonal.config import Settings
 from vonal.directory import effect
@@ -37,7 +37,6 @@ from vonal.directory.credentials import Authenticator
 from vonal.directory.webhooks import Webhooks
 from vonal.domain.directory import Directory, Tenant
 from vonal.domain.errors import TelephonyUnavailable, VonalError
-from vonal.domain.journal import Position
 from vonal.portal.app import routes
 from vonal.store import directory as directories
 from vonal.store import idempotency, notices
@@ -76,7 +75,6 @@ class Service:
         self.draining = False
         self._stack = AsyncExitStack()
         self._tasks: asyncio.TaskGroup
-        self._position = Position()
         self._version = -1
         self._reconciling = asyncio.Lock()
         self._unsure = True  # which of the calls that we know Asterisk still has
@@ -124,6 +122,7 @@ class Service:
         self.waiters = Waiters()
         self.broadcast = Broadcast()
         self.ingest = Ingest(self.db, self._people(), matches=matches, told=self._told)
+        self.facts = Facts(self.pbx.journal, self.ingest)
         self.recorder = Recorder(self.db, folders, settle=self.ingest.settle, asterisk_pid=lambda: self.pbx.engine.pid)
         self.retention = Retention(self.db, folders, settle=self.ingest.settle)
         self.forgetting = Forgetting(self.db, days=self.settings.event_days)
@@ -143,6 +142,7 @@ class Service:
             open_recording=self.playback.open,
             probes={"database": self._probe_database, "asterisk": self._probe_asterisk, "journal": self._probe_journal},
             draining=lambda: self.draining,
+            facts_until=self.facts.known_until,
             base_url=self.settings.base_url,
             webhooks=self._webhooks(),
             trials=Trials(self.db, self.sending.preparer, self.sending.sender.send),
@@ -150,7 +150,7 @@ class Service:
         )
         self.metrics.gauges(
             {
-                "journal_backlog_bytes": ("Journal not yet read", lambda: self.pbx.journal.backlog(self._position)),
+                "journal_backlog_bytes": ("Journal not yet read", lambda: self.facts.backlog),
                 "deliveries_in_flight": ("Webhook requests under way", lambda: self.sending.worker.in_flight),
             }
         )
@@ -211,17 +211,9 @@ class Service:
     def _jobs(self) -> list[Coroutine[Any, Any, None]]:
         jobs = [self._follow_directory(), self._keep_house(), *self.sending.jobs(self.tenant)]
         if self.role != "delivery":
-            jobs += [self._take_journal(), self.pbx.keep_running(self._restarted), self.recorder.run()]
+            jobs += [self.facts.take(), self.pbx.keep_running(self._restarted), self.recorder.run()]
             jobs += [self.retention.run(), self.forgetting.run(), self._listen()]
         return jobs
-
-    async def _take_journal(self) -> None:
-        self._position = await self.ingest.position()
-        if backlog := self.pbx.journal.backlog(self._position):
-            log.info("journal_backlog", bytes=backlog)
-        async for batch in self.pbx.journal.follow(self._position, urgent=is_urgent):
-            await self.ingest.take(batch)
-            self._position = batch.position
 
     def _told(self, taken: Taken) -> None:
         self.sending.push(taken.owed)
@@ -247,7 +239,7 @@ class Service:
 
     async def _note_hold(self, channel: str, *, held: bool) -> None:
         now = datetime.now(UTC)
-        await self._read_up_to(self.pbx.journal.end())  # the facts that were written before it come first
+        await self.facts.up_to_now()  # the facts that were written before it come first
         await self.ingest.hold(channel, now, held=held)
 
     async def _follow_directory(self) -> None:
@@ -291,7 +283,7 @@ class Service:
         if self.role == "delivery":
             return
         await self.ingest.complete_overdue()
-        self.pbx.journal.rotate(self._position)
+        self.pbx.journal.rotate(self.facts.position)
         self._unsure = self._unsure or rounds % RECONCILE_EVERY == 0
         if self._unsure:
             await self._reconcile()
@@ -308,20 +300,16 @@ class Service:
     async def _reconcile(self) -> None:
         """Closes calls of which Asterisk has nothing any more: it died in the middle of them, or has lost them."""
         async with self._reconciling:
-            await self._read_up_to(self.pbx.journal.end())
+            await self.facts.up_to_now()
             known = await self.ingest.unfinished()
             try:
                 channels = [channel["id"] for channel in await self.pbx.ari.channels()]
             except TelephonyUnavailable:
                 return  # it is being restarted; `_restarted` or housekeeping comes back here
-            await self._read_up_to(self.pbx.journal.end())
+            await self.facts.up_to_now()
             if closed := await self.ingest.interrupt_all_but(channels, among=known):
                 log.warning("calls_interrupted", calls=closed)
             self._unsure = False
-
-    async def _read_up_to(self, position: Position) -> None:
-        while self._position < position:  # noqa: ASYNC110 - a moment, and rarely
-            await asyncio.sleep(0.02)
 
     # --- stopping it -------------------------------------------------------------------------------------------------
 
@@ -340,7 +328,7 @@ class Service:
             else:
                 log.info("asterisk_stopping", pid=self.pbx.engine.pid)
                 await self.pbx.engine.stop()
-            await self._read_up_to(self.pbx.journal.end())
+            await self.facts.up_to_now()
         log.info("deliveries_finishing", in_flight=self.sending.worker.in_flight)
         await self.sending.worker.stop(DRAIN_DELIVERIES_SECONDS)
         log.info("drained")
@@ -375,7 +363,7 @@ class Service:
         return None
 
     async def _probe_journal(self) -> str | None:
-        backlog = self.pbx.journal.backlog(self._position)
+        backlog = self.facts.backlog
         return f"{backlog} bytes of the journal wait to be read" if backlog > 1 << 20 else None
 
 

@@ -14,7 +14,7 @@ SETTLED = timedelta(minutes=10)  # a record is told at most a minute after the c
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """A tenant's day. `chain` is hexadecimal; `final`: the day is over, and so is the time for its last records."""
+    """A tenant's day. `chain` is hexadecimal; `final`: the day is over, and none of its records is still to come."""
 
     date: str
     tenant: str
@@ -25,7 +25,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     final: bool
 
 
-def chained(tenant_id: str, day: date, ids: Iterable[str], *, now: datetime) -> Manifest:
+def chained(tenant_id: str, day: date, ids: Iterable[str], *, known_until: datetime) -> Manifest:
     """The manifest of the records with these `ids`, which come in the order of (timestamp, id).
 
     h0 = SHA-256 of `vonal:TENANT:DATE`; each record makes it SHA-256 of (h, its id as UTF-8).
@@ -42,11 +42,10 @@ def chained(tenant_id: str, day: date, ids: Iterable[str], *, now: datetime) -> 
         first_id=first,
         last_id=last,
         chain=link.hex(),
-        final=is_final(day, now),
+        final=is_final(day, known_until),
     )
 
 
-def is_final(day: date, now: datetime) -> bool:
-    """Whether no record of the day is to be expected any more."""
-    began = datetime.combine(day, time(), UTC)
-    return now - began >= timedelta(days=1) + SETTLED
+def is_final(day: date, known_until: datetime) -> bool:
+    """Whether no record of the day is to be expected any more, when all that happened before `known_until` is told."""
+    return known_until - datetime.combine(day, time(), UTC) >= timedelta(days=1)

@@ -7,9 +7,9 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import BigInteger, Connection, Row, Select, and_, func, literal_column, or_, select, text
 
-from vonal.domain.manifest import Manifest, chained, is_final
-from vonal.store.sql import EPOCH, to_ms, upsert
-from vonal.store.tables import event, manifest
+from vonal.domain.manifest import SETTLED, Manifest, chained, is_final
+from vonal.store.sql import EPOCH, from_ms, to_ms, upsert
+from vonal.store.tables import call, event, manifest
 
 DAY_MS = 86_400_000
 _RECORDS = text("type = 'call.completed'")  # in these very words, else the partial index is not used
@@ -27,11 +27,15 @@ class Day(Struct, frozen=True, kw_only=True):
 
 
 def of_day(tenant_id: str, tx: Connection, day: date, *, now: datetime) -> tuple[Manifest, bool]:
-    """The tenant's manifest of the day, and whether it was stored because events of the day are no longer kept."""
+    """The tenant's manifest of the day, and whether it was stored because events of the day are no longer kept.
+
+    `now`: until when the facts have been taken in.
+    """
+    known_until = _known_until(tenant_id, tx, now)
     stored = select(manifest).where(manifest.c.tenant_id == tenant_id, manifest.c.date == day.isoformat())
     if (row := tx.execute(stored).first()) is not None:
-        return _manifest(row, now), True
-    return chained(tenant_id, day, _ids(tenant_id, tx, day), now=now), False
+        return _manifest(row, known_until), True
+    return chained(tenant_id, day, _ids(tenant_id, tx, day), known_until=known_until), False
 
 
 def ids_of_day(
@@ -57,8 +61,9 @@ def listing(
 ) -> tuple[list[Day], str | None]:
     """Days with records, newest first, from `from_` to before `until`; and the last of them when there are more."""
     days = {**_counted(tenant_id, tx, from_, until, limit + 1), **_stored(tenant_id, tx, from_, until, limit + 1)}
+    known_until = _known_until(tenant_id, tx, now)
     found = [
-        Day(date=day, records=records, final=is_final(date.fromisoformat(day), now), forgotten=forgotten)
+        Day(date=day, records=records, final=is_final(date.fromisoformat(day), known_until), forgotten=forgotten)
         for day, (records, forgotten) in sorted(days.items(), reverse=True)
     ]
     return found[:limit], found[limit - 1].date if len(found) > limit else None
@@ -82,6 +87,16 @@ def keep(tenant_id: str, tx: Connection, made: Manifest) -> None:
 def day_of(ms: int) -> date:
     """The UTC day of a time in the store."""
     return (EPOCH + timedelta(milliseconds=ms)).date()
+
+
+def _known_until(tenant_id: str, tx: Connection, now: datetime) -> datetime:
+    """Until when every record is there: a call that is not completed may still tell of any moment since it began."""
+    # In these very words, else the partial index is not used. The empty text keeps both databases from walking through
+    # all calls of the tenant in its place.
+    of_tenant = call.c.tenant_id.concat("") == tenant_id
+    unfinished = select(func.min(call.c.started_at)).where(text("state <> 'completed'"), of_tenant)
+    began = tx.execute(unfinished).scalar()
+    return min(now - SETTLED, from_ms(began)) if began is not None else now - SETTLED
 
 
 def _ids(tenant_id: str, tx: Connection, day: date) -> Iterator[str]:
@@ -124,7 +139,7 @@ def _stored(
     return {row.date: (row.records, True) for row in rows}
 
 
-def _manifest(row: Row[Any], now: datetime) -> Manifest:
+def _manifest(row: Row[Any], known_until: datetime) -> Manifest:
     return Manifest(
         date=row.date,
         tenant=row.tenant_id,
@@ -132,5 +147,5 @@ def _manifest(row: Row[Any], now: datetime) -> Manifest:
         first_id=row.first_id,
         last_id=row.last_id,
         chain=row.chain,
-        final=is_final(date.fromisoformat(row.date), now),
+        final=is_final(date.fromisoformat(row.date), known_until),
     )
