@@ -1,6 +1,7 @@
 """`/api/v1/deliveries`: what was sent to the tenant's webhooks, each attempt, and sending it again."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated
 
 from litestar import Response
@@ -8,6 +9,8 @@ from msgspec import Meta, Struct
 
 from vonal.api.operation import Answers, Asked, Operation, json_answer
 from vonal.api.services import Services
+from vonal.api.webhooks import changer
+from vonal.delivery import replay as sending
 from vonal.domain.delivery import State
 from vonal.domain.errors import DeliveryNotFound, InvalidRequest
 from vonal.store import deliveries as store
@@ -52,7 +55,8 @@ async def replay(services: Services, asked: Asked) -> Response[bytes]:
     known = asked.parameters.id
     if not known.isascii() or not known.replace("_", "").isalnum():
         raise DeliveryNotFound("There is no delivery of this id.")
-    done = await services.db.write(lambda tx: store.replay(asked.tenant_id, tx, known, now=datetime.now(UTC)))
+    again = partial(sending.again, asked.tenant_id, delivery_id=known, now=datetime.now(UTC), by=changer(asked))
+    done = await services.db.write(again)
     return json_answer(done, status=202)
 
 

@@ -84,7 +84,7 @@ async def test(services: Services, asked: Asked) -> Response[bytes]:
     wanted: TestParameters = asked.parameters
     draft = await services.webhooks.draft(asked.tenant_id, wanted.id, wanted.webhook)
     services.test_limit.take(asked.tenant_id, now=services.steady())
-    done = await services.trials.test(asked.tenant_id, draft)
+    done = await services.trials.test(asked.tenant_id, draft, by=changer(asked))
     log.info(
         "webhook.tested", tenant=asked.tenant_id, webhook=wanted.id, by=str(changer(asked)), delivered=done.delivered
     )
@@ -97,7 +97,7 @@ async def replay_range(services: Services, asked: Asked) -> Response[bytes]:
     now = datetime.now(UTC)
     states = tuple(wanted.states) if wanted.states is not None else None
     range_ = replay.wanted(wanted.id, wanted.from_, wanted.until or now, states, now=now)
-    again = partial(replay.replay, services.db, asked.tenant_id, range_, now=now)
+    again = partial(replay.replay, services.db, asked.tenant_id, range_, now=now, by=changer(asked))
     replayed = await asyncio.to_thread(again)
     log.info("webhook.replayed", tenant=asked.tenant_id, webhook=wanted.id, by=str(changer(asked)), count=replayed)
     return json_answer(RangeReplayed(replayed=replayed), status=202)

@@ -18,6 +18,8 @@ def portal_of(services: Services, *, directory: Callable[[], Directory]) -> Port
         originator=services.originator,
         control=services.control,
         broadcast=services.broadcast,
+        test_limit=services.test_limit,
+        steady=services.steady,
         phones=services.phones,
         open_recording=services.open_recording,
         tenant=services.tenant,

@@ -6,13 +6,15 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from vonal.domain.audit import COMMAND, Actor, Entry
 from vonal.domain.delivery import State
 from vonal.domain.errors import InvalidRequest, WebhookNotFound
-from vonal.store import directory, replays, webhook_health
+from vonal.domain.events import iso
+from vonal.store import audit, deliveries, directory, replays, webhook_health
 from vonal.store.database import Database
-from vonal.store.deliveries import REPLAYABLE
+from vonal.store.deliveries import REPLAYABLE, Delivery
 from vonal.store.replays import Range
-from vonal.store.sql import to_ms
+from vonal.store.sql import from_ms, to_ms
 
 MOST = 100_000  # deliveries in one go
 PIECE = 1000  # deliveries in one transaction, so that nobody waits for the writer
@@ -45,13 +47,20 @@ def count(db: Database, tenant_id: str, range_: Range) -> int:
 
 
 def replay(
-    db: Database, tenant_id: str, range_: Range, *, now: datetime, told: Callable[[int], None] = lambda _: None
+    db: Database,
+    tenant_id: str,
+    range_: Range,
+    *,
+    now: datetime,
+    told: Callable[[int], None] = lambda _: None,
+    by: Actor = COMMAND,
 ) -> int:
     """Owes them again; `told` hears after each piece how many are done. Blocks. Raises as `count` does.
 
     What was open all along is not counted.
     """
-    count(db, tenant_id, range_)
+    if total := count(db, tenant_id, range_):
+        db.submit(partial(_note, tenant_id, entry=_entry(tenant_id, range_, now, by, total))).result()
     done, after = 0, 0
     while found := db.read_now(partial(replays.find, tenant_id, wanted=range_, after=after, limit=PIECE)):
         after = found[-1]
@@ -60,6 +69,44 @@ def replay(
         done += db.submit(again).result()
         told(done)
     return done
+
+
+def again(tenant_id: str, tx: Connection, delivery_id: str, *, now: datetime, by: Actor) -> Delivery:
+    """Owes one delivery again, and notes by whom. Raises as `vonal.store.deliveries.replay` does."""
+    done = deliveries.replay(tenant_id, tx, delivery_id, now=now)
+    entry = Entry(
+        tenant_id=tenant_id,
+        at=to_ms(now),
+        actor=by,
+        action="replay",
+        kind="delivery",
+        name=done.id,
+        after={"webhook": done.webhook, "event": done.type, "call": done.call_id},
+    )
+    audit.add(tenant_id, tx, entry)
+    return done
+
+
+def _entry(tenant_id: str, range_: Range, now: datetime, by: Actor, found: int) -> Entry:
+    asked = {
+        "from": iso(from_ms(range_.since)),
+        "until": iso(from_ms(range_.until)),
+        "states": range_.states,
+        "deliveries": found,
+    }
+    return Entry(
+        tenant_id=tenant_id,
+        at=to_ms(now),
+        actor=by,
+        action="replay",
+        kind="webhook",
+        name=range_.webhook_id,
+        after=asked,
+    )
+
+
+def _note(tenant_id: str, tx: Connection, *, entry: Entry) -> None:
+    audit.add(tenant_id, tx, entry)
 
 
 def _require_webhook(tenant_id: str, tx: Connection, *, webhook_id: str) -> None:

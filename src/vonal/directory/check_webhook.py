@@ -23,7 +23,7 @@ def faults_of(path: str, webhook: Webhook, tenant: Tenant) -> list[Fault]:
 
 
 def _faults(webhook: Webhook, tenant: Tenant) -> Iterator[Fault]:
-    if reason := _url_fault(webhook.url):
+    if reason := url_fault(webhook.url):
         yield "url", reason
     yield from _event_faults(webhook.events)
     if isinstance(webhook.fields, list):
@@ -63,7 +63,8 @@ def _mask_faults(webhook: Webhook) -> Iterator[Fault]:
             yield f'mask["{path}"]', f"no text about people stands there{did_you_mean(path, masks.MASKABLE)}"
 
 
-def _url_fault(url: str) -> str | None:
+def url_fault(url: str) -> str | None:
+    """What is wrong with the form of a webhook's address, or None."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -11,7 +11,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vonal.directory import check, webhook_form
+from vonal.directory import check, check_webhook, webhook_form
 from vonal.directory.apply import apply
 from vonal.directory.check import ExtraCheck
 from vonal.directory.reading import Document
@@ -77,23 +77,11 @@ class Webhooks:
     async def create(self, tenant_id: str, sent: Json, *, by: Actor) -> Webhook:
         """A new webhook. Raises InvalidParts, WebhookUrlRejected, WebhookExists, WebhookLimitReached."""
         wanted = webhook_form.read(sent, id_=new_id("whk"))
-
-        def edit(stored: Webhook | None, count: int) -> Webhook:
-            if stored:
-                raise WebhookExists(f"There is a webhook {wanted.id} already.", param="id")
-            if count >= MOST:
-                raise WebhookLimitReached(f"A tenant has at most {MOST} webhooks; delete one first.")
-            return wanted
-
-        return _known(await self._change(tenant_id, wanted.id, edit, by=by))
+        return _known(await self._change(tenant_id, wanted.id, _creating(wanted.id, sent), by=by))
 
     async def replace(self, tenant_id: str, webhook_id: str, sent: Json, *, by: Actor) -> Webhook:
         """All of the webhook anew. Raises InvalidParts, WebhookUrlRejected, WebhookNotFound."""
-
-        def edit(stored: Webhook | None, _count: int) -> Webhook:
-            return webhook_form.read(sent, id_=webhook_id, stored=_known(stored))
-
-        return _known(await self._change(tenant_id, webhook_id, edit, by=by))
+        return _known(await self._change(tenant_id, webhook_id, _replacing(webhook_id, sent), by=by))
 
     async def patch(self, tenant_id: str, webhook_id: str, patch: Json, *, by: Actor) -> Webhook:
         """A part of the webhook anew (RFC 7396). Raises InvalidParts, WebhookUrlRejected, WebhookNotFound."""
@@ -113,6 +101,16 @@ class Webhooks:
             return await self.find(tenant_id, webhook_id)
         edited = await asyncio.to_thread(self._apply, tenant_id, webhook_id, _patching(patch), only_check=True)
         return _known(edited.after)
+
+    async def drafted(self, tenant_id: str, webhook_id: str, sent: Json, *, new: bool) -> Webhook:
+        """The whole webhook as it would be, checked but not stored. Raises as `create` does, or as `replace`."""
+        edit = _creating(webhook_id, sent) if new else _replacing(webhook_id, sent)
+        edited = await asyncio.to_thread(self._apply, tenant_id, webhook_id, edit, only_check=True)
+        return _known(edited.after)
+
+    def url_fault(self, url: str) -> str | None:
+        """What can be said against the address before any connection is made, or None."""
+        return check_webhook.url_fault(url) or self._url_fault(url)
 
     async def rotate(self, tenant_id: str, webhook_id: str, *, by: Actor) -> tuple[Webhook, str]:
         """Gives the webhook a new signing key beside the present one; returns the new key too.
@@ -188,6 +186,23 @@ def _known(webhook: Webhook | None) -> Webhook:
     if webhook is None:
         raise WebhookNotFound("There is no webhook of this id.", param="id")
     return webhook
+
+
+def _creating(webhook_id: str, sent: Json) -> Edit:
+    wanted = webhook_form.read(sent, id_=webhook_id)
+
+    def edit(stored: Webhook | None, count: int) -> Webhook:
+        if stored:
+            raise WebhookExists(f"There is a webhook {wanted.id} already.", param="id")
+        if count >= MOST:
+            raise WebhookLimitReached(f"A tenant has at most {MOST} webhooks; delete one first.")
+        return wanted
+
+    return edit
+
+
+def _replacing(webhook_id: str, sent: Json) -> Edit:
+    return lambda stored, _count: webhook_form.read(sent, id_=webhook_id, stored=_known(stored))
 
 
 def _patching(patch: Json) -> Edit:

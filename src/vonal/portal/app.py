@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 
 from vonal.domain.errors import InvalidRequest, ScopeMissing, VonalError
 from vonal.domain.users import Language
-from vonal.portal import overview, sign_in
+from vonal.portal import delivery_log, overview, sign_in, webhook_list
 from vonal.portal.asked import Asked, Form, Viewer
 from vonal.portal.page import go, page
 from vonal.portal.route import Needs, Route
@@ -22,6 +22,8 @@ MAX_FIELDS = 1000
 ROUTES: tuple[Route, ...] = (
     *sign_in.ROUTES,
     *overview.ROUTES,
+    *webhook_list.ROUTES,
+    *delivery_log.ROUTES,
 )
 
 

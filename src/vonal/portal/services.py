@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from vonal.calls.broadcast import Broadcast
 from vonal.calls.control import Control
+from vonal.calls.limits import Limiter
 from vonal.calls.originate import Originator
 from vonal.calls.playback import Opened
 from vonal.directory.webhooks import Webhooks
@@ -29,6 +30,8 @@ class Portal:
     originator: Originator
     control: Control
     broadcast: Broadcast
+    test_limit: Limiter
+    steady: Callable[[], float]
     phones: Callable[[str], Awaitable[dict[str, Phone]]]
     open_recording: Callable[[str, str, str | None], Awaitable[Opened]]
     tenant: Callable[[str], Tenant | None]

@@ -69,6 +69,7 @@ class DeliveryFilter(Struct, frozen=True, kw_only=True):
     webhook: str | None = None
     state: State | None = None
     call: str | None = None
+    type: str | None = None
 
 
 def enqueue(
@@ -111,13 +112,29 @@ def find(tenant_id: str, tx: Connection, delivery_id: str) -> Delivery:
 
 
 def listing(
-    tenant_id: str, tx: Connection, wanted: DeliveryFilter, *, after: str | None = None, limit: int = 100
+    tenant_id: str,
+    tx: Connection,
+    wanted: DeliveryFilter,
+    *,
+    after: str | None = None,
+    limit: int = 100,
+    among: int | None = None,
 ) -> tuple[list[Delivery], str | None]:
     """The tenant's deliveries, newest first, with their attempts, and the cursor of the next page (None on the last).
 
-    `after`: a cursor got before. Raises ValueError when it is none of ours.
+    `after`: a cursor got before. Raises ValueError when it is none of ours. `among`: how many are looked through for
+    one page, which may hold few, or none, and still not be the last.
     """
-    return _page(tx, select(table).where(table.c.tenant_id == tenant_id), wanted, after=after, limit=limit)
+    query = select(table).where(table.c.tenant_id == tenant_id)
+    if among is None or wanted.call is not None:
+        return _page(tx, query, wanted, after=after, limit=limit)
+    newest = select(table.c.position).where(table.c.tenant_id == tenant_id)
+    if after is not None:
+        newest = newest.where(table.c.position < sql.read_cursor(after))
+    floor = tx.execute(newest.order_by(table.c.position.desc()).offset(among - 1).limit(1)).scalar()
+    query = query.where(table.c.position >= floor) if floor is not None else query
+    found, cursor = _page(tx, query, wanted, after=after, limit=limit)
+    return found, cursor or (None if floor is None else str(floor))
 
 
 def any_tenant_listing(
@@ -251,6 +268,7 @@ def _conditions(wanted: DeliveryFilter) -> list[ColumnElement[bool]]:
         (table.c.webhook_id, wanted.webhook),
         (table.c.state, NUMBER_OF[wanted.state] if wanted.state else None),
         (table.c.call_id, wanted.call),
+        (table.c.type, wanted.type),
     )
     return [column == value for column, value in columns if value is not None]
 

@@ -6,14 +6,16 @@ from functools import partial
 
 from msgspec import Struct, structs
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
+from vonal.domain.audit import COMMAND, Actor, Entry
 from vonal.domain.call import new_id
 from vonal.domain.delivery import Outcome, Owed, Request
 from vonal.domain.directory import Tenant, Webhook
 from vonal.domain.errors import CallNotFound, Fault, InvalidRequest, WebhookNotFound
 from vonal.domain.events import MISSED, SUBSCRIBABLE, TEST, CallEvent
 from vonal.domain.secrets import secrets_of
-from vonal.store import directory, events, trials
+from vonal.store import audit, directory, events, trials
 from vonal.store.database import Database
 from vonal.store.sql import to_ms
 from vonal.webhooks import disguise, sample
@@ -73,14 +75,34 @@ class Trials:
         preview = _shown(request, webhook, shown, made_up=told is None)
         return preview if signed else disguise.unsigned(preview)
 
-    async def test(self, tenant_id: str, webhook: Webhook) -> Trial:
-        """Sends one `webhook.test` now, whatever the webhook is subscribed to, and logs it. Raises RequestNotMade."""
+    async def again(
+        self, tenant_id: str, webhook: Webhook, event_id: str, *, attempts: int = 0, signed: bool = True
+    ) -> Preview | None:
+        """What would be sent now of an event of which so many attempts were made; None when it is not kept any more.
+
+        Raises RequestNotMade.
+        """
+        found = await self._db.read(partial(events.find, tenant_id, event_ids=[event_id]))
+        if not found:
+            return None
+        owed = Owed(
+            id=new_id("dlv"), webhook_id=webhook.id, event=(event := found[event_id]), due_at=0, attempts=attempts
+        )
+        request = await self._preparer.preview(owed, webhook)
+        preview = _shown(request, webhook, event, made_up=event.type == TEST)
+        return preview if signed else disguise.unsigned(preview)
+
+    async def test(self, tenant_id: str, webhook: Webhook, *, by: Actor = COMMAND) -> Trial:
+        """Sends one `webhook.test` now, whatever the webhook is subscribed to, and logs it, and who did it.
+
+        Raises RequestNotMade.
+        """
         now = _now()
         event = sample.event(await self._tenant(tenant_id), webhook, TEST, now)
         owed = Owed(id=new_id("dlv"), webhook_id=webhook.id, event=event, due_at=to_ms(now))
         request = await self._preparer.preview(owed, webhook)
         outcome = await self._send(request)
-        await self._db.write(partial(trials.save, tenant_id, owed=owed, outcome=outcome, done_at=to_ms(_now())))
+        await self._db.write(partial(_keep, tenant_id, owed=owed, outcome=outcome, by=by))
         return Trial(
             delivered=outcome.fault is None,
             status=outcome.status,
@@ -114,6 +136,16 @@ class Trials:
         if tenant is None:
             raise WebhookNotFound("The tenant was removed.")
         return tenant
+
+
+def _keep(tenant_id: str, tx: Connection, *, owed: Owed, outcome: Outcome, by: Actor) -> None:
+    at = to_ms(_now())
+    trials.save(tenant_id, tx, owed=owed, outcome=outcome, done_at=at)
+    came_of_it = {"delivery": owed.id, "status": outcome.status, "error": outcome.error}
+    entry = Entry(
+        tenant_id=tenant_id, at=at, actor=by, action="test", kind="webhook", name=owed.webhook_id, after=came_of_it
+    )
+    audit.add(tenant_id, tx, entry)
 
 
 def _shown(request: Request, webhook: Webhook, event: CallEvent, *, made_up: bool) -> Preview:
