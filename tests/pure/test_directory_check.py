@@ -235,7 +235,7 @@ def test_what_is_stored_and_stays_counts() -> None:
 
 def test_a_key_of_the_file_may_not_replace_one_made_by_command() -> None:
     found = faults(example(), Surroundings(keys={("acme", "crm"): "another hash"}))
-    assert found[0].startswith("tenants[0].api_keys[0].name: `vonal keys create` made a key of this name")
+    assert found[0].startswith("tenants[0].api_keys[0].name: a key of this name was made by hand")
 
 
 @pytest.mark.parametrize(

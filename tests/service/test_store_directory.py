@@ -173,7 +173,7 @@ def test_a_key_made_by_command_can_be_taken_over_by_the_file(database: Database)
     key, _ = keys.create(database, "acme", name="by-hand", scopes=["read"])
     data = example()
     data["tenants"][0]["api_keys"].append({"name": "by-hand", "key": "vk_test_another_key_0000"})
-    with pytest.raises(DirectoryError, match="made a key of this name"):
+    with pytest.raises(DirectoryError, match="a key of this name was made by hand"):
         apply(database, directory(data))
     data["tenants"][0]["api_keys"][1]["key"] = key
     assert apply(database, directory(data)).summary() == ["tenant acme: ~1 API key"]
@@ -184,8 +184,8 @@ def test_a_key_made_by_command_can_be_taken_over_by_the_file(database: Database)
     ("tenant", "name", "networks", "expected"),
     [
         ("gamma", "k", [], "tenant gamma does not exist"),
-        ("acme", "crm", [], "tenant acme has a key crm already"),
-        ("acme", "", [], "expected 1 to 128 printable characters"),
+        ("acme", "crm", [], "name: is taken by another"),
+        ("acme", "", [], "name: is empty"),
         ("acme", "k", ["10.0.0.1/8"], "10.0.0.1/8 is no network"),
     ],
 )

@@ -154,7 +154,8 @@ class Service:
                 "deliveries_in_flight": ("Webhook requests under way", lambda: self.sending.worker.in_flight),
             }
         )
-        self.api = create_app(self.services, others=routes(portal_of(self.services, directory=lambda: self.directory)))
+        portal = portal_of(self.services, directory=lambda: self.directory, sip_listen=self.settings.sip_listen)
+        self.api = create_app(self.services, others=routes(portal))
 
     def _webhooks(self) -> Webhooks:
         return Webhooks(

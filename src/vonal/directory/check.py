@@ -30,12 +30,14 @@ ExtraCheck = Callable[[Directory], Iterable[Fault]]
 class Surroundings(Struct, frozen=True, kw_only=True):
     """What is stored and stays, beside what is being checked.
 
-    `trunks`: their ids; `numbers`: E.164 → tenant id; `keys`: (tenant id, name of the API key) → hash of the key.
+    `trunks`: their ids; `numbers`: E.164 → tenant id; `keys`: (tenant id, name of the API key) → hash of the key;
+    `users`: (tenant id, name) of API users.
     """
 
     trunks: frozenset[str] = frozenset()
     numbers: Mapping[str, str] = {}
     keys: Mapping[tuple[str, str], str] = {}
+    users: frozenset[tuple[str, str]] = frozenset()
 
 
 def faults_of(directory: Directory, stays: Surroundings) -> list[Fault]:
@@ -69,7 +71,7 @@ class _Check:
         self.directory = directory
         self.trunks = stays.trunks | {trunk.id for trunk in directory.trunks}
         self.numbers = dict(stays.numbers)
-        self.keys = stays.keys
+        self.keys, self.users = stays.keys, stays.users
         self.key_owners = {key_hash: owner for owner, key_hash in stays.keys.items()}
         self.passwords: dict[tuple[str, str], str] = {}
         self.faults: list[Fault] = []
@@ -177,6 +179,8 @@ class _Check:
         for index, user in enumerate(tenant.api_users):
             here = f"{path}.api_users[{index}]"
             self.networks(here, user.networks)
+            if (tenant.id, user.user) in self.users:
+                self.fault(f"{here}.user", "an API user of this name was made in the portal; choose another")
             if self.passwords.setdefault((user.user, user.password), tenant.id) != tenant.id:
                 self.faults.append(same_login(here, self.passwords[user.user, user.password]))
         self.once(f"{path}.api_keys", "name", [one.name for one in tenant.api_keys])
@@ -185,7 +189,7 @@ class _Check:
             self.networks(here, key.networks)
             owner, key_hash = (tenant.id, key.name), hash_key(key.key)
             if self.keys.get(owner, key_hash) != key_hash:
-                self.fault(f"{here}.name", "`vonal keys create` made a key of this name; choose another, or revoke it")
+                self.fault(f"{here}.name", "a key of this name was made by hand; choose another, or revoke it")
             elif self.key_owners.setdefault(key_hash, owner) != owner:
                 self.fault(f"{here}.key", "another API key is the same")
 

@@ -2,7 +2,8 @@
 
 What a file says: a key it gives of a tenant (`extensions`, `webhooks`, `outbound`, …) is the whole truth about that
 part; a key it does not give leaves the part as it is; tenants and trunks that it does not list stay. With `prune` the
-file is the whole truth about everything. Keys made by `vonal keys create` belong to no file and stay with their tenant.
+file is the whole truth about everything. API users and keys made in the portal or by `vonal keys create` belong to no
+file and stay with their tenant.
 """
 
 import re
@@ -46,7 +47,8 @@ def target(document: Document, stored: Parts, *, prune: bool, extra_checks: Iter
     faults = faults or list(_twins(wanted, kept))
     if faults:
         raise DirectoryError([_explained(fault, document, prune=prune) for fault in faults])
-    return {**kept, **parts_of(check.normalised(wanted), _machines(wanted, stored))}
+    beside = {part: value for part, value in document.beside.items() if value is not None}
+    return {**kept, **parts_of(check.normalised(wanted), _machines(wanted, stored)), **beside}
 
 
 def differences(stored: Parts, wanted: Parts) -> tuple[Change, ...]:
@@ -83,7 +85,11 @@ def _kept(document: Document, stored: Parts, *, prune: bool) -> Parts:
     """The stored parts, beside those that `_completed` has, that stay whatever stands in the file."""
     named = {tenant.id: keys for tenant, keys in zip(document.directory.tenants, document.named, strict=True)}
 
+    gone = {part.tenant_id for part, value in document.beside.items() if part.kind == "tenant" and value is None}
+
     def stays(part: PartId, value: Struct) -> bool:
+        if part in document.beside or part.tenant_id in gone:
+            return False
         if part.tenant_id not in named:
             return not prune
         if not isinstance(value, Credential):
@@ -94,11 +100,12 @@ def _kept(document: Document, stored: Parts, *, prune: bool) -> Parts:
 
 
 def _surroundings(kept: Parts) -> check.Surroundings:
-    keys = [one for one in kept.values() if isinstance(one, Credential) and one.kind == "key"]
+    machines = [one for one in kept.values() if isinstance(one, Credential)]
     return check.Surroundings(
         trunks=frozenset(part.name for part in kept if part.kind == "trunk"),
         numbers={part.name: part.tenant_id for part in kept if part.kind == "number"},
-        keys={(one.tenant_id, one.name): one.secret_hash for one in keys},
+        keys={(one.tenant_id, one.name): one.secret_hash for one in machines if one.kind == "key"},
+        users=frozenset((one.tenant_id, one.name) for one in machines if one.kind == "user"),
     )
 
 

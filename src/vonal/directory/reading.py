@@ -1,6 +1,6 @@
 """Reads the YAML of `vonal apply`. Whatever the file holds, the answer is a directory or a list of faults."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -10,6 +10,7 @@ from msgspec import Struct
 from vonal.directory import structure
 from vonal.domain.directory import Directory
 from vonal.domain.errors import DirectoryError
+from vonal.store.directory import PartId
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_NODES = 1_000_000  # what the file unfolds to, with every alias replaced by what it stands for
@@ -18,10 +19,15 @@ _TYPED = ("int", "float", "bool", "timestamp", "binary")
 
 
 class Document(Struct, frozen=True, kw_only=True):
-    """A directory, and which keys the file gives of each tenant (by position): the others it says nothing about."""
+    """A directory, and which keys the file gives of each tenant (by position): the others it says nothing about.
 
-    directory: Directory
-    named: tuple[frozenset[str], ...]
+    `beside`: single rows as they shall be, None for those that shall go (a tenant with all that is in it), which no
+    file can say: a credential of which only the hash is known, a tenant or trunk to be removed alone.
+    """
+
+    directory: Directory = Directory()
+    named: tuple[frozenset[str], ...] = ()
+    beside: Mapping[PartId, Struct | None] = {}
 
 
 def read(source: bytes) -> Document:

@@ -3,27 +3,24 @@
 Every change goes the way of `vonal apply`, with the same checks; beside them its URL must be one that may be reached.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
-from vonal.directory import check, check_webhook, webhook_form
-from vonal.directory.apply import apply
+from vonal.directory import check_webhook, webhook_form
 from vonal.directory.check import ExtraCheck
-from vonal.directory.reading import Document
+from vonal.directory.editing import Editor
 from vonal.directory.structure import Fault
 from vonal.directory.webhook_form import Json
 from vonal.domain.audit import COMMAND, Actor
 from vonal.domain.call import new_id
 from vonal.domain.directory import Directory, Security, Tenant, Webhook
 from vonal.domain.errors import (
-    DirectoryError,
     InvalidParts,
     InvalidRequest,
+    NotFound,
     RotationUnderWay,
     WebhookExists,
     WebhookLimitReached,
@@ -33,19 +30,12 @@ from vonal.domain.errors import (
 from vonal.domain.security import new_signing_key
 from vonal.store import directory as store
 from vonal.store.database import Database
-from vonal.store.directory import PartId, Parts
 
 log = structlog.get_logger(__name__)
 
 MOST = 100  # webhooks of a tenant, unless the operator gives it more by `vonal apply`
 Edit = Callable[[Webhook | None, int], Webhook | None]  # (as stored, how many there are) → as it shall be
-_HERE = "tenants[0].webhooks[0]."
-
-
-class _Edited(Struct, frozen=True, kw_only=True):
-    version: int
-    before: Webhook | None
-    after: Webhook | None
+_HERE = "webhooks[0]."
 
 
 class Webhooks:
@@ -62,8 +52,8 @@ class Webhooks:
         url_fault: Callable[[str], str | None],
         taken_in: Callable[[int], Awaitable[None]],
     ) -> None:
-        self._db, self._checks, self._url_fault, self._taken_in = db, tuple(checks), url_fault, taken_in
-        self._one_at_a_time = asyncio.Lock()  # other processes' changes are seen by the directory's version
+        self._db, self._url_fault = db, url_fault
+        self.editor = Editor(db, checks=checks, taken_in=taken_in)
 
     async def all(self, tenant_id: str) -> list[Webhook]:
         """The tenant's webhooks by id."""
@@ -99,14 +89,12 @@ class Webhooks:
         """The webhook as it would be after `patch`, which is checked but not stored. Raises as `patch` does."""
         if not patch:
             return await self.find(tenant_id, webhook_id)
-        edited = await asyncio.to_thread(self._apply, tenant_id, webhook_id, _patching(patch), only_check=True)
-        return _known(edited.after)
+        return _known(await self._edited(tenant_id, _Edit(webhook_id, _patching(patch)), only_check=True))
 
     async def drafted(self, tenant_id: str, webhook_id: str, sent: Json, *, new: bool) -> Webhook:
         """The whole webhook as it would be, checked but not stored. Raises as `create` does, or as `replace`."""
         edit = _creating(webhook_id, sent) if new else _replacing(webhook_id, sent)
-        edited = await asyncio.to_thread(self._apply, tenant_id, webhook_id, edit, only_check=True)
-        return _known(edited.after)
+        return _known(await self._edited(tenant_id, _Edit(webhook_id, edit), only_check=True))
 
     def url_fault(self, url: str) -> str | None:
         """What can be said against the address before any connection is made, or None."""
@@ -133,53 +121,56 @@ class Webhooks:
         return _known(await self._change(tenant_id, webhook_id, edit, by=by))
 
     async def _change(self, tenant_id: str, webhook_id: str, edit: Edit, *, by: Actor) -> Webhook | None:
-        async with self._one_at_a_time:
-            edited = await asyncio.to_thread(self._apply, tenant_id, webhook_id, edit, by=by)
-        action = "change" if edited.before and edited.after else "create" if edited.after else "remove"
-        fields = webhook_form.changed(edited.before, edited.after)
+        one = _Edit(webhook_id, edit)
+        after = await self._edited(tenant_id, one, by=by)
+        action = "change" if one.before and after else "create" if after else "remove"
+        fields = webhook_form.changed(one.before, after)
         log.info("webhook.changed", tenant=tenant_id, webhook=webhook_id, action=action, by=str(by), fields=fields)
-        await self._taken_in(edited.version)
-        return edited.after
+        return after
 
-    def _apply(
-        self, tenant_id: str, webhook_id: str, edit: Edit, *, by: Actor = COMMAND, only_check: bool = False
-    ) -> _Edited:
-        """Blocks. What is wanted is worked out of what is stored, anew whenever somebody else was quicker."""
-        before: Webhook | None = None
-        document: Document
-
-        def wanted(stored: Parts) -> Document:
-            nonlocal before, document
-            tenant, hooks = _of_tenant(tenant_id, stored)
-            before = hooks.pop(webhook_id, None)
-            after = edit(before, len(hooks))
-            own = [after] if after else []
-            changed = replace(tenant, webhooks=[*own, *hooks.values()])
-            document = Document(directory=Directory(tenants=[changed]), named=(frozenset({"webhooks"}),))
-            return document
-
+    async def _edited(
+        self, tenant_id: str, one: "_Edit", *, by: Actor = COMMAND, only_check: bool = False
+    ) -> Webhook | None:
         def guarded(directory: Directory) -> Iterable[Fault]:
-            here = next((one for one in directory.tenants[0].webhooks if one.id == webhook_id), None)
-            if here and not (before and before.url == here.url) and (reason := self._url_fault(here.url)):
-                yield f"{_HERE}url", reason
+            here = one.among(directory.tenants[0].webhooks)
+            if here and not (one.before and one.before.url == here.url) and (reason := self._url_fault(here.url)):
+                yield f"tenants[0].{_HERE}url", reason
 
         try:
-            checks = [*self._checks, guarded]
-            changes = apply(self._db, wanted, check=only_check, extra_checks=checks, by=by)
-        except DirectoryError as fault:
-            raise self._told(fault, document) from fault
-        hooks = check.normalised(document.directory).tenants[0].webhooks
-        after = next((one for one in hooks if one.id == webhook_id), None)
-        return _Edited(version=changes.version, before=before, after=after)
+            tenant = await self.editor.tenant(tenant_id, one, by=by, checks=[guarded], only_check=only_check)
+        except InvalidParts as fault:
+            raise self._told(fault, one) from fault
+        except NotFound as fault:
+            raise WebhookNotFound("The tenant was removed.") from fault
+        return one.among(tenant.webhooks)
 
-    def _told(self, fault: DirectoryError, document: Document) -> InvalidRequest:
+    def _told(self, fault: InvalidParts, one: "_Edit") -> InvalidRequest:
         faults: dict[str, str] = {}
         for path, reason in fault.faults:
             faults.setdefault(path.removeprefix(_HERE), reason)
-        hooks = document.directory.tenants[0].webhooks
-        if hooks and faults.keys() == {"url"} and faults["url"] == self._url_fault(hooks[0].url):
+        if one.after and faults.keys() == {"url"} and faults["url"] == self._url_fault(one.after.url):
             return WebhookUrlRejected(f"url: {faults['url']}", param="url")
         return InvalidParts(faults.items())
+
+
+class _Edit:
+    """An edit of one webhook as one of its tenant; `before` and `after` are those of the last time."""
+
+    def __init__(self, webhook_id: str, edit: Edit) -> None:
+        self._id, self._edit = webhook_id, edit
+        self.before: Webhook | None = None
+        self.after: Webhook | None = None
+
+    def __call__(self, tenant: Tenant) -> Tenant:
+        others = [one for one in tenant.webhooks if one.id != self._id]
+        self.before = self.among(tenant.webhooks)
+        self.after = self._edit(self.before, len(others))
+        # The first one, so that its faults are known by their path.
+        return replace(tenant, webhooks=[*([self.after] if self.after else []), *others])
+
+    def among(self, webhooks: Iterable[Webhook]) -> Webhook | None:
+        """The one in question."""
+        return next((one for one in webhooks if one.id == self._id), None)
 
 
 def _known(webhook: Webhook | None) -> Webhook:
@@ -207,14 +198,6 @@ def _replacing(webhook_id: str, sent: Json) -> Edit:
 
 def _patching(patch: Json) -> Edit:
     return lambda stored, _count: webhook_form.patched(_known(stored), patch)
-
-
-def _of_tenant(tenant_id: str, stored: Parts) -> tuple[Tenant, dict[str, Webhook]]:
-    tenant = stored.get(PartId(tenant_id, "tenant", tenant_id))
-    if not isinstance(tenant, Tenant):
-        raise WebhookNotFound("The tenant was removed.")
-    own = {part.name: one for part, one in stored.items() if part.tenant_id == tenant_id and isinstance(one, Webhook)}
-    return tenant, own
 
 
 Keys = tuple[str | None, str | None]  # the present one, the previous one

@@ -13,7 +13,8 @@ CredentialKind = Literal["user", "key"]
 class Credential(Struct, frozen=True, kw_only=True):
     """An API user or API key as it is stored: only a hash of the secret (Argon2id of a password, SHA-256 of a key).
 
-    `networks`: CIDR, none means from anywhere. `by_command`: a key made by `vonal keys create`, which no file names.
+    `networks`: CIDR, none means from anywhere. `by_command`: made in the portal or by `vonal keys create`, so that no
+    file names it. `ends`: the last characters of a key that we made, by which people know it again.
     """
 
     tenant_id: str
@@ -23,6 +24,7 @@ class Credential(Struct, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...]
     networks: tuple[str, ...] = ()
     by_command: bool = False
+    ends: str = ""
 
 
 class Principal(Struct, frozen=True, kw_only=True):

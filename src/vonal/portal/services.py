@@ -8,6 +8,7 @@ from vonal.calls.control import Control
 from vonal.calls.limits import Limiter
 from vonal.calls.originate import Originator
 from vonal.calls.playback import Opened
+from vonal.directory.editing import Editor
 from vonal.directory.webhooks import Webhooks
 from vonal.domain.directory import Directory, Tenant
 from vonal.domain.telephony import Phone
@@ -20,12 +21,14 @@ from vonal.webhooks.trial import Trials
 class Portal:
     """The names mean what they mean in `vonal.api.services`; `directory` gives the whole directory in effect.
 
-    `secure`: the portal is reached by https, so its cookie is only sent over it.
+    `secure`: the portal is reached by https, so its cookie is only sent over it. `sip_server`: HOST:PORT that phones
+    register at.
     """
 
     db: Database
     sessions: Sessions
     webhooks: Webhooks
+    editor: Editor
     trials: Trials
     originator: Originator
     control: Control
@@ -38,4 +41,5 @@ class Portal:
     directory: Callable[[], Directory]
     probes: Mapping[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
     base_url: str
+    sip_server: str = "127.0.0.1:5060"
     secure: bool = False

@@ -174,6 +174,7 @@ class _Rights(Struct, frozen=True):
     scopes: tuple[Literal["call", "recording", "read"], ...]
     networks: tuple[str, ...] = ()
     by_command: bool = False
+    ends: str = ""
 
 
 def _credential(row: Row[Any]) -> Credential:
@@ -187,6 +188,7 @@ def _credential(row: Row[Any]) -> Credential:
         scopes=rights.scopes,
         networks=rights.networks,
         by_command=rights.by_command,
+        ends=rights.ends,
     )
 
 
@@ -195,7 +197,7 @@ def _row(tx: Connection, part: PartId, value: Struct) -> dict[str, str]:
     if part.kind not in ("trunk", "tenant"):
         row["tenant_id"] = part.tenant_id
     if isinstance(value, Credential):
-        rights = _Rights(scopes=value.scopes, networks=value.networks, by_command=value.by_command)
+        rights = _Rights(value.scopes, value.networks, value.by_command, value.ends)
         return {**row, _HASH[part.kind]: value.secret_hash, "data": msgspec.json.encode(rights).decode()}
     text = msgspec.json.encode(value).decode()
     if part.kind in SEALED:
