@@ -1,6 +1,6 @@
 # `make` alone explains what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak lint bench lock upgrade
+.PHONY: help setup run test soak lint web bench lock upgrade
 PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
@@ -33,6 +33,9 @@ lint: ## style, types, and the direction of imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+web: ## the portal's scripts and styles, out of web/ and its templates
+	@tools/setup.sh web
 
 bench: ## how fast it is, beside the least that is possible on this machine and beside others that do the same
 	@tools/setup.sh bench

@@ -164,8 +164,10 @@ class House:
 
 
 @contextmanager
-def running(db: Database, *, others: Callable[[Services], Sequence[Any]] = lambda _: ()) -> Iterator[House]:
-    """The API of a house with two tenants, listening; `others` makes the routes beside it."""
+def running(
+    db: Database, *, others: Callable[[Services], Sequence[Any]] = lambda _: (), **more: Any
+) -> Iterator[House]:
+    """The API of a house with two tenants, listening; `others` makes the routes beside it; `more`: of `create_app`."""
     apply(db, DIRECTORY)
     house = House(db)
     # asyncio spares small answers Nagle's delay only on sockets that say that they are TCP.
@@ -178,7 +180,7 @@ def running(db: Database, *, others: Callable[[Services], Sequence[Any]] = lambd
     async def serve() -> None:
         house.loop = asyncio.get_running_loop()
         services = house.services(house.url)
-        app = create_app(services, others=others(services))
+        app = create_app(services, others=others(services), **more)
         serving = uvicorn.Server(server.config(app))
         house.stop = lambda: setattr(serving, "should_exit", True)
         ready.set()

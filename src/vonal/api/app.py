@@ -1,8 +1,8 @@
 """Puts the API together: one route for each operation, with the same steps in front of every one."""
 
 import re
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -30,6 +30,7 @@ from vonal.api.openapi import describe
 from vonal.api.operation import Answers, Asked, Operation
 from vonal.api.parameters import MAX_BODY, into, read
 from vonal.api.services import Services
+from vonal.domain.errors import VonalError
 
 OPERATIONS: tuple[Operation, ...] = (
     *click_to_call.OPERATIONS,
@@ -46,12 +47,20 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 
-def create_app(services: Services, *, others: Sequence[ControllerRouterHandler] = ()) -> Edge:
-    """The ASGI application. `others` are routes that are not the API's, such as the portal's."""
+def create_app(
+    services: Services,
+    *,
+    others: Sequence[ControllerRouterHandler] = (),
+    for_people: Callable[[Request[Any, Any, Any], VonalError], Response[bytes] | None] = lambda *_: None,
+) -> Edge:
+    """The ASGI application. `others` are routes that are not the API's, such as the portal's.
+
+    `for_people` makes a page of what failed, where a person has asked; None for a program.
+    """
     operations = (*OPERATIONS, _openapi(services.base_url))
     litestar = Litestar(
         [*(_route(one, services) for one in operations), *others],
-        exception_handlers={Exception: handle},
+        exception_handlers={Exception: partial(handle, for_people=for_people)},
         openapi_config=None,
         logging_config=None,
         request_max_body_size=MAX_BODY,

@@ -1,5 +1,6 @@
 """The one place where errors become answers: `application/problem+json` (RFC 9457, contract section 3)."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -90,12 +91,19 @@ def classified(error: Exception) -> VonalError:
     return VonalError("The request could not be handled. The log has the reason, under the request's id.")
 
 
-def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler for everything."""
+def handle(
+    request: Request[Any, Any, Any],
+    error: Exception,
+    *,
+    for_people: Callable[[Request[Any, Any, Any], VonalError], Response[bytes] | None],
+) -> Response[bytes]:
+    """Litestar's exception handler for everything. `for_people`: see `create_app`."""
     found = classified(error)
     request_id = request_id_of(request.scope)
     if not isinstance(error, VonalError) and found.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("a request failed", request_id=request_id, exc_info=error)
+    if (page := for_people(request, found)) is not None:
+        return page
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     return answer_to(found, request_id, headers=headers)
 

@@ -38,6 +38,7 @@ from vonal.directory.webhooks import Webhooks
 from vonal.domain.directory import Directory, Tenant
 from vonal.domain.errors import TelephonyUnavailable, VonalError
 from vonal.portal.app import routes
+from vonal.portal.faults import for_people
 from vonal.store import directory as directories
 from vonal.store import idempotency, notices
 from vonal.store import settings as notes
@@ -155,7 +156,7 @@ class Service:
             }
         )
         portal = portal_of(self.services, directory=lambda: self.directory, sip_listen=self.settings.sip_listen)
-        self.api = create_app(self.services, others=routes(portal))
+        self.api = create_app(self.services, others=routes(portal), for_people=for_people)
 
     def _webhooks(self) -> Webhooks:
         return Webhooks(

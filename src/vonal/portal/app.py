@@ -1,6 +1,7 @@
 """Puts the portal together: one route for each page, with the same steps in front of every one."""
 
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,10 +10,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from vonal.domain.errors import InvalidRequest, ScopeMissing, VonalError
-from vonal.domain.users import Language
-from vonal.portal import delivery_log, overview, sign_in, webhook_list
+from vonal.portal import assets, delivery_log, faults, language, overview, sign_in, webhook_list, words
 from vonal.portal.asked import Asked, Form, Viewer
-from vonal.portal.page import go, page
+from vonal.portal.page import go
 from vonal.portal.route import Needs, Route
 from vonal.portal.services import Portal
 from vonal.users.sessions import SignedIn, is_csrf_token
@@ -24,23 +24,28 @@ ROUTES: tuple[Route, ...] = (
     *overview.ROUTES,
     *webhook_list.ROUTES,
     *delivery_log.ROUTES,
+    *language.ROUTES,
 )
+_STRICT_TRANSPORT = "max-age=31536000"
 
 
 def routes(portal: Portal) -> list[HTTPRouteHandler]:
     """The portal's part of the application."""
-    return [_handler(one, portal) for one in ROUTES]
+    return [*(_handler(one, portal) for one in ROUTES), *assets.routes()]
 
 
 def _handler(route: Route, portal: Portal) -> HTTPRouteHandler:
     async def serve(request: Request[Any, Any, Any]) -> Response[Any] | ASGIApp:
-        asked = await _asked(request, route, portal)
+        asked = await _asked(request, portal)
         try:
-            if (elsewhere := _refused(asked, route, portal)) is not None:
-                return elsewhere
-            return await route.handler(portal, asked)
+            asked = await _with_fields(asked, route)
+            elsewhere = _refused(asked, route, portal)
+            answer = await route.handler(portal, asked) if elsewhere is None else elsewhere
         except VonalError as fault:
-            return page(asked, "fault.html", status=fault.status, fault=fault)
+            answer = faults.shown(asked, fault)
+        if portal.secure and isinstance(answer, Response):
+            answer.headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
+        return answer
 
     handler = HTTPRouteHandler(
         re.sub(r"{(\w+)}", r"{\1:str}", route.path),
@@ -52,17 +57,16 @@ def _handler(route: Route, portal: Portal) -> HTTPRouteHandler:
     return handler(serve)
 
 
-async def _asked(request: Request[Any, Any, Any], route: Route, portal: Portal) -> Asked:
+async def _asked(request: Request[Any, Any, Any], portal: Portal) -> Asked:
     signed_in = await portal.sessions.find(request.cookies.get(COOKIE, ""))
     viewer = _viewer(signed_in, portal) if signed_in else None
-    body = await request.body() if route.method == "POST" else b""
-    return Asked(
-        request=request,
-        language=viewer.user.language if viewer else _language(request),
-        viewer=viewer,
-        query=_fields(request.scope["query_string"]),
-        form=_fields(body),
-    )
+    spoken = viewer.user.language if viewer else words.asked_for(request)
+    return Asked(request=request, language=spoken, viewer=viewer, secure=portal.secure)
+
+
+async def _with_fields(asked: Asked, route: Route) -> Asked:
+    body = await asked.request.body() if route.method == "POST" else b""
+    return replace(asked, query=_fields(asked.request.scope["query_string"]), form=_fields(body))
 
 
 def _refused(asked: Asked, route: Route, portal: Portal) -> Response[Any] | None:
@@ -73,7 +77,7 @@ def _refused(asked: Asked, route: Route, portal: Portal) -> Response[Any] | None
         return None
     if asked.viewer is None or (asked.me.session.passed != "all"):
         return go(asked, "/sign-in")
-    if route.method == "POST" and not is_csrf_token(asked.me.signed_in.token, asked.one("csrf")):
+    if route.method == "POST" and not is_csrf_token(asked.me.signed_in.token, _token(asked)):
         raise InvalidRequest("This page has been open for too long; load it again, and repeat what you did.")
     if not _may(asked.me, route.needs):
         # Whoever runs the service has no company of his own to look at.
@@ -81,6 +85,10 @@ def _refused(asked: Asked, route: Route, portal: Portal) -> Response[Any] | None
             return go(asked, "/operator")
         raise ScopeMissing("Your role may not do this; an administrator of your company can change it.")
     return None
+
+
+def _token(asked: Asked) -> str:
+    return asked.request.headers.get("x-csrf-token") or asked.one("csrf")
 
 
 def _check_origin(asked: Asked, portal: Portal) -> None:
@@ -114,12 +122,6 @@ def _viewer(signed_in: SignedIn, portal: Portal) -> Viewer:
     if tenant is None or (place is None and not signed_in.user.operator):
         return Viewer(signed_in=signed_in, tenant=None, role=None)
     return Viewer(signed_in=signed_in, tenant=tenant, role=place.role if place else "owner", acting=place is None)
-
-
-def _language(request: Request[Any, Any, Any]) -> Language:
-    accepted = request.headers.get("accept-language", "").lower()
-    first = min(((accepted.find(one), one) for one in ("hu", "en") if one in accepted), default=(0, "en"))[1]
-    return "hu" if first == "hu" else "en"
 
 
 def _fields(text: bytes) -> Form:

@@ -8,6 +8,7 @@ from litestar import Request
 from vonal.domain.audit import Actor
 from vonal.domain.directory import Tenant
 from vonal.domain.users import MAY, Language, Permission, Role, User
+from vonal.portal import words
 from vonal.store.sessions import Session
 from vonal.users.sessions import SignedIn
 
@@ -49,13 +50,26 @@ class Viewer:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """`viewer` is None where nobody needs to be signed in. `form`: what a POST sent; `query`: what the address says."""
+    """`viewer` is None where nobody needs to be signed in. `form`: what a POST sent; `query`: what the address says.
+
+    `secure`: the portal is reached by https.
+    """
 
     request: Request[Any, Any, Any]
     language: Language
     viewer: Viewer | None = None
     query: Form = field(default_factory=dict)
     form: Form = field(default_factory=dict)
+    secure: bool = False
+
+    def say(self, text: str, **named: Any) -> str:
+        """The text in the reader's language, with what is named in it: `say("%(name)s is deleted.", name=…)`."""
+        translated = words.gettext(self.language, text)
+        return translated % named if named else translated
+
+    def say_many(self, one: str, many: str, count: int, **named: Any) -> str:
+        """The one of two texts that fits the number, which they may name: `%(num)s`."""
+        return words.ngettext(self.language, one, many, count) % {"num": count, **named}
 
     @property
     def me(self) -> Viewer:

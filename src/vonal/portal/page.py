@@ -1,5 +1,6 @@
 """Makes pages out of templates, with what every page has: the viewer, the language, the form's token, the policy."""
 
+import gzip
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -10,8 +11,9 @@ from litestar import Response
 from litestar.response import Redirect
 
 from vonal.domain.users import Language
-from vonal.portal import formats, words
+from vonal.portal import assets, formats, words
 from vonal.portal.asked import Asked
+from vonal.portal.said import Said, cookie, found
 from vonal.users.sessions import csrf_token
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -24,25 +26,62 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cache-Control": "no-store",
-    "Vary": "HX-Request, Cookie",
+    "Vary": "HX-Request, Cookie, Accept-Language, Accept-Encoding",
 }
+_WORTH_PACKING = 1000  # bytes
 
 
 def page(asked: Asked, template: str, *, status: int = 200, **given: Any) -> Response[bytes]:
-    """The template as an answer. It sees `asked`, `viewer`, `csrf()`, `_()`, `ngettext()`, the filters of `formats`."""
-    environment = _environment(asked.language)
-    text = environment.get_template(template).render(
-        asked=asked, viewer=asked.viewer, csrf=lambda: _csrf(asked), **given
+    """The template as an answer.
+
+    It sees `asked`, `viewer`, `said`, `csrf()`, `_()`, `ngettext()`, `asset()`, `icon()`, the filters of `formats`.
+    """
+    said = None if asked.is_fragment else found(asked.request, secure=asked.secure)
+    text = (
+        _environment(asked.language)
+        .get_template(template)
+        .render(asked=asked, viewer=asked.viewer, csrf=lambda: _csrf(asked), said=said, back=_back(asked), **given)
     )
-    return Response(content=text.encode(), status_code=status, media_type="text/html; charset=utf-8", headers=HEADERS)
+    content, headers = text.encode(), dict(HEADERS)
+    # Forms' tokens are another each time, so what is packed beside them cannot be guessed by length (BREACH).
+    if len(content) > _WORTH_PACKING and "gzip" in asked.request.headers.get("accept-encoding", ""):
+        content, headers["Content-Encoding"] = gzip.compress(content, 6, mtime=0), "gzip"
+    answer = Response(content=content, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+    if said is not None:
+        answer.cookies.append(cookie(None, secure=asked.secure))
+    return answer
 
 
-def go(asked: Asked, path: str) -> Response[Any]:
-    """Sends the browser to another page of ours after a deed (303), also when htmx has asked."""
+def plain(text: str, *, status: int) -> Response[bytes]:
+    """A sentence for a script to show."""
+    return Response(content=text.encode(), status_code=status, media_type="text/plain; charset=utf-8", headers=HEADERS)
+
+
+def go(asked: Asked, path: str, *, said: str | Said | None = None) -> Response[Any]:
+    """Sends the browser to another page of ours after a deed (303), also when htmx has asked.
+
+    `said`, already in the reader's language, is told there.
+    """
+    answer: Response[Any]
     if "hx-request" in asked.request.headers:
-        return Response(content=b"", status_code=200, headers={**HEADERS, "HX-Redirect": path})
-    return Redirect(path, status_code=303, headers=HEADERS)
+        answer = Response(content=b"", status_code=200, headers={**HEADERS, "HX-Redirect": path})
+    else:
+        answer = Redirect(path, status_code=303, headers=HEADERS)
+    if said is not None:
+        told = Said(text=said) if isinstance(said, str) else said
+        answer.cookies.append(cookie(told, secure=asked.secure))
+    return answer
+
+
+def _back(asked: Asked) -> str:
+    """Where the browser is, for what leads back here; a deed's path shows nothing."""
+    url = asked.request.url
+    if asked.request.method != "GET":
+        return "/"
+    return f"{url.path}?{url.query}" if url.query else url.path
 
 
 def _csrf(asked: Asked) -> str:
@@ -64,5 +103,5 @@ def _environment(language: Language) -> Environment:
     )
     filters: Mapping[str, Any] = formats.filters(language)
     environment.filters.update(filters)
-    environment.globals["language"] = language
+    environment.globals.update(language=language, asset=assets.asset, icon=assets.icon)
     return environment

@@ -3,13 +3,46 @@
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any, get_args
 
 from babel.messages.pofile import read_po
+from litestar import Request
 
 from vonal.domain.users import Language
 
 TRANSLATIONS = Path(__file__).parent / "translations"
+COOKIE = "vonal_language"
 Gettext = Callable[[str], str]
+
+
+def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
+    """Marks a text that is translated where it is shown."""
+    return text
+
+
+def language_of(text: str) -> Language | None:
+    """`hu-HU` is Hungarian."""
+    main = text.strip().lower().split("-")[0]
+    return next((one for one in get_args(Language) if one == main), None)
+
+
+def asked_for(request: Request[Any, Any, Any]) -> Language:
+    """The language of a browser in which nobody is signed in: what was chosen in it, or what it asks for (RFC 9110)."""
+    if chosen := language_of(request.cookies.get(COOKIE, "")):
+        return chosen
+    wanted: list[tuple[float, Language]] = []
+    for part in request.headers.get("accept-language", "").split(","):
+        tag, _, weight = part.partition(";q=")
+        if (one := language_of(tag)) and (quality := _quality(weight)) > 0:
+            wanted.append((quality, one))
+    return max(wanted, key=lambda one: one[0], default=(0, "en"))[1]
+
+
+def _quality(weight: str) -> float:
+    try:
+        return float(weight or 1)
+    except ValueError:
+        return 0
 
 
 @cache

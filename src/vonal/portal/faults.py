@@ -1,0 +1,26 @@
+"""What people see when something fails, in place of the API's `application/problem+json`."""
+
+from typing import Any
+
+from litestar import Request, Response
+
+from vonal.domain.errors import VonalError
+from vonal.portal import words
+from vonal.portal.asked import Asked
+from vonal.portal.page import page, plain
+
+
+def shown(asked: Asked, fault: VonalError) -> Response[bytes]:
+    """The fault as a page; for a script that asked for a part of one, in a sentence."""
+    if asked.is_fragment:
+        return plain(f"{asked.say(fault.title)}. {asked.say(fault.detail)}", status=fault.status)
+    request_id = asked.request.scope.get("state", {}).get("request_id", "")
+    return page(asked, "fault.html", status=fault.status, fault=fault, request_id=request_id)
+
+
+def for_people(request: Request[Any, Any, Any], fault: VonalError) -> Response[bytes] | None:
+    """The page for a fault outside of any route, or None where a program has asked."""
+    browser = "text/html" in request.headers.get("accept", "") or "hx-request" in request.headers
+    if not browser or request.url.path.startswith("/api/"):
+        return None
+    return shown(Asked(request=request, language=words.asked_for(request)), fault)

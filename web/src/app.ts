@@ -1,0 +1,8 @@
+// What every page has.
+import "./lib/htmx";
+import "./lib/copy";
+import "./lib/dialogs";
+import "./lib/menus";
+import "./lib/navigation";
+import "./lib/themes";
+import "./lib/toasts";
