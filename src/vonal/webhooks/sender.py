@@ -26,7 +26,7 @@ KEPT_ANSWER = 2048
 # changed in the DNS may still be used, so it is bounded however busy the connection is.
 KEPT_S = 300
 IDLE_CONNECTIONS = 512
-IDLE_HANDLES = 64
+IDLE_HANDLES = 256
 _UNPRINTABLE = re.compile(r"[^\t\n\x20-\x7e\xa0-\U0010ffff]|[\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ERRORS: dict[int, tuple[str, Fault]] = {
     pycurl.E_COULDNT_RESOLVE_HOST: ("name_not_found", "theirs"),
