@@ -189,7 +189,7 @@ delivery = Table(
     ),
     Index("ix_delivery_call", "tenant_id", "call_id", "webhook_id", "position"),
     Index("ix_delivery_log", "tenant_id", "position"),
-    UniqueConstraint("tenant_id", "webhook_id", "event_id"),
+    Index("uq_delivery_owed", "event_id", "webhook_id", unique=True),  # once; an event is of one tenant
 )
 
 lane = Table(  # the sending queue of one webhook: the retry clock that all its deliveries share
