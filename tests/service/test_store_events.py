@@ -93,7 +93,7 @@ def test_a_reader_beside_two_writing_processes_gets_every_event_once(database_ur
 
 
 def test_the_feed_and_the_manifests_are_read_by_their_indexes(database: Database) -> None:
-    tenants = [name for _ in range(60) for name in ("acme", *["other"] * 9)]
+    tenants = [name for _ in range(60) for name in ("acme", *["other"] * 29)]
     told = [one for tenant in tenants for one in events_of_call(tenant)]
     database.submit(lambda tx: events.any_tenant_add(tx, told)).result()
     day = day_of(to_ms(START))
