@@ -15,7 +15,7 @@ PIECE = 250_000
 ALPHABET = "234567abcdefghijklmnopqrstuvwxyz"  # of ids: in order, and evenly over all that there may be
 PLACES = 5
 
-_NUMBERS = {
+NUMBERS = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {end})",
     "postgresql": "WITH n(i) AS (SELECT generate_series({first}::bigint, {end}::bigint - 1))",
 }
@@ -42,12 +42,17 @@ def fill(url: str, *, lanes: int, rows: int, delivered: bool = False) -> None:
         return
     store = "sqlite" if url.startswith("sqlite") else "postgresql"
     statements = [_EVENT, _DELIVERY, _ATTEMPT] if delivered else [_EVENT, _DELIVERY]
-    connection = _connect(url)
+    connection = connect(url)
     for first in range(0, rows, PIECE):
         values = _values(store, first=first, end=min(first + PIECE, rows), lanes=lanes, rows=rows, delivered=delivered)
         for statement in statements:
             connection.execute(statement.format(**values))
         connection.commit()
+    settle(connection, store)
+
+
+def settle(connection: Any, store: str) -> None:
+    """Everything is written where it belongs, and counted; closes the connection."""
     if store == "sqlite":
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     else:
@@ -75,7 +80,8 @@ def postmaster(url: str) -> int:
     return int((Path(row[0]) / "postmaster.pid").read_text().split()[0])
 
 
-def _connect(url: str) -> Any:
+def connect(url: str) -> Any:
+    """A connection for writing much at once."""
     if url.startswith("sqlite"):
         connection = sqlite3.connect(url.removeprefix("sqlite:///"))
         connection.execute("PRAGMA synchronous=OFF")
@@ -87,7 +93,7 @@ def _connect(url: str) -> Any:
 def _values(store: str, *, first: int, end: int, lanes: int, rows: int, delivered: bool) -> dict[str, Any]:
     now = int(time.time() * 1000)
     return {
-        "numbers": _NUMBERS[store].format(first=first, end=end),
+        "numbers": NUMBERS[store].format(first=first, end=end),
         "id": _id(rows),
         "lanes": lanes,
         "per_tenant": world.PER_TENANT,

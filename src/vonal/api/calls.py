@@ -88,8 +88,8 @@ async def list_calls(services: Services, asked: Asked) -> Response[bytes]:
         until=wanted.until,
         direction=wanted.direction,
         disposition=wanted.disposition,
-        extension=wanted.extension,
-        number=number,
+        extensions=(wanted.extension,) if wanted.extension else (),
+        numbers=(number,) if number else (),
         has_recording=wanted.has_recording,
     )
     try:

@@ -1,31 +1,32 @@
 """Calls: one row each, the whole call as JSON beside the columns that lists are made by."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, bindparam, select
 
-from vonal.domain.call import Call, Direction, Disposition
+from vonal.domain.call import Call
+from vonal.store import call_keys, call_search
+from vonal.store.call_search import CallFilter, Place
 from vonal.store.sql import to_ms, upsert
 from vonal.store.tables import call as table
 
+__all__ = [
+    "CallFilter",
+    "any_tenant_find",
+    "any_tenant_save",
+    "any_tenant_unfinished",
+    "find",
+    "listing",
+    "save",
+    "under_way",
+]
+
+MOST_UNDER_WAY = 500
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Call).decode
-
-
-class CallFilter(Struct, frozen=True, kw_only=True):
-    """What `listing` lets through; None lets all through. `number` is E.164 and may be either end's."""
-
-    from_: datetime | None = None
-    until: datetime | None = None
-    direction: Direction | None = None
-    disposition: Disposition | None = None
-    extension: str | None = None
-    number: str | None = None
-    has_recording: bool | None = None
+_by_id = select(table.c.tenant_id, table.c.data).where(table.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def find(tenant_id: str, tx: Connection, call_id: str) -> Call | None:
@@ -46,17 +47,19 @@ def listing(
 ) -> tuple[list[Call], str | None]:
     """Calls, newest first, and the cursor of the next page (None on the last one). `after`: a cursor got before.
 
-    Raises ValueError when the cursor is none of ours.
+    A page before the last may be short, where what is asked for is rare. Raises ValueError when the cursor is none of
+    ours.
     """
-    query = select(table.c.started_at, table.c.id, table.c.data).where(table.c.tenant_id == tenant_id)
-    query = query.where(*_conditions(wanted))
-    if after is not None:
-        started, call_id = _read_cursor(after)
-        earlier = and_(table.c.started_at == started, table.c.id < call_id)
-        query = query.where(or_(table.c.started_at < started, earlier))
-    rows = tx.execute(query.order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit + 1)).all()
-    cursor = f"{rows[limit - 1].started_at}.{rows[limit - 1].id}" if len(rows) > limit else None
-    return [_decode(row.data) for row in rows[:limit]], cursor
+    before = _read_cursor(after) if after is not None else None
+    places, rest = call_search.newest(tenant_id, tx, wanted, before=before, limit=limit)
+    return _at(tenant_id, tx, places), f"{rest.started_at}.{rest.call_id}" if rest else None
+
+
+def under_way(tenant_id: str, tx: Connection) -> list[Call]:
+    """The tenant's calls that people are in now, newest first, up to MOST_UNDER_WAY."""
+    query = select(table.c.data).where(table.c.tenant_id == tenant_id, table.c.state != "completed")
+    query = query.order_by(table.c.started_at.desc(), table.c.id.desc()).limit(MOST_UNDER_WAY)
+    return [call for call in map(_decode, tx.execute(query).scalars()) if call.state != "ended"]
 
 
 def any_tenant_find(tx: Connection, call_ids: Iterable[str]) -> dict[str, Call]:
@@ -70,15 +73,23 @@ def any_tenant_unfinished(tx: Connection) -> list[Call]:
     return [_decode(data) for data in tx.execute(select(table.c.data).where(table.c.state != "completed")).scalars()]
 
 
-def any_tenant_save(tx: Connection, calls: Iterable[Call]) -> None:
+def any_tenant_save(tx: Connection, calls: Sequence[Call]) -> None:
     """Writes the calls as they are now."""
     upsert(tx, table, [_row(call) for call in calls], key=["id"])
+    call_keys.any_tenant_put(tx, calls)
+
+
+def _at(tenant_id: str, tx: Connection, places: Sequence[Place]) -> list[Call]:
+    if not places:
+        return []
+    # The tenant is looked at here, so that no database thinks of any other way than by the ids.
+    rows = tx.execute(_by_id, {"ids": [one.call_id for one in places]})
+    found = {call.id: call for call in (_decode(row.data) for row in rows if row.tenant_id == tenant_id)}
+    return [found[one.call_id] for one in places if one.call_id in found]
 
 
 def _row(call: Call) -> dict[str, Any]:
-    extensions = {leg.extension for leg in call.legs if leg.extension}
-    if call.agent:
-        extensions.add(call.agent.extension)
+    longest = call_keys.LONGEST_NUMBER
     return {
         "id": call.id,
         "tenant_id": call.tenant_id,
@@ -88,30 +99,16 @@ def _row(call: Call) -> dict[str, Any]:
         "disposition": call.disposition,
         "started_at": to_ms(call.started_at),
         "ended_at": to_ms(call.ended_at) if call.ended_at else None,
-        "from_number": call.from_.number or call.from_.raw[:64],
-        "to_number": call.to.number or call.to.raw[:64],
-        "extensions": f",{','.join(sorted(extensions))},",
-        "has_recording": any(one.state == "ready" for one in call.recordings),
+        "from_number": call.from_.number or call.from_.raw[:longest],
+        "to_number": call.to.number or call.to.raw[:longest],
+        "extensions": f",{','.join(sorted(call_keys.extensions_of(call)))},",
+        "has_recording": call_keys.is_recorded(call),
         "data": _encode(call).decode(),
     }
 
 
-def _conditions(wanted: CallFilter) -> list[Any]:
-    exact = {"direction": wanted.direction, "disposition": wanted.disposition, "has_recording": wanted.has_recording}
-    found = [table.c[name] == value for name, value in exact.items() if value is not None]
-    if wanted.from_:
-        found.append(table.c.started_at >= to_ms(wanted.from_))
-    if wanted.until:
-        found.append(table.c.started_at < to_ms(wanted.until))
-    if wanted.extension:
-        found.append(table.c.extensions.contains(f",{wanted.extension},", autoescape=True))
-    if wanted.number:
-        found.append(or_(table.c.from_number == wanted.number, table.c.to_number == wanted.number))
-    return found
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
+def _read_cursor(cursor: str) -> Place:
     started, dot, call_id = cursor.partition(".")
     if not dot or not started.isascii() or not started.isdigit() or len(started) > 15:  # noqa: PLR2004 - ms since 1970
         raise ValueError("not a cursor of this list")
-    return int(started), call_id
+    return Place(int(started), call_id)

@@ -28,6 +28,8 @@ metadata = MetaData(
 
 # SQLite only counts rows by itself in a column that is exactly INTEGER PRIMARY KEY.
 Counter = BigInteger().with_variant(Integer, "sqlite")
+# In the order of its characters, so that those with one beginning lie together, whatever language the server speaks.
+Word66 = String(66).with_variant(String(66, collation="C"), "postgresql")
 OPEN, DELIVERED, PARKED, DROPPED, DISABLED = range(5)  # delivery.state
 
 setting = Table(
@@ -105,12 +107,25 @@ call = Table(
     Column("has_recording", Boolean, nullable=False),
     Column("data", Text, nullable=False),
     Index("ix_call_listing", "tenant_id", "started_at", "id"),
-    Index(
+    Index(  # calls under way
         "ix_call_unfinished",
-        "state",
+        "tenant_id",
+        "started_at",
+        "id",
         sqlite_where=text("state <> 'completed'"),
         postgresql_where=text("state <> 'completed'"),
     ),
+)
+
+call_key = Table(  # by what completed calls are found: see `vonal.store.call_keys`
+    "call_key",
+    metadata,
+    Column("tenant_id", String(32), primary_key=True),
+    Column("key", Word66, primary_key=True),
+    Column("facet", SmallInteger, primary_key=True),
+    Column("started_at", BigInteger, primary_key=True),
+    Column("call_id", String(64), primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 idempotency = Table(
