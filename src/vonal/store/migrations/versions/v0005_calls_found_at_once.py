@@ -6,8 +6,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 PIECE = 10_000
 DIRECTIONS = {"inbound": 0, "outbound": 1, "internal": 2}
