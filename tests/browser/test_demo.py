@@ -11,22 +11,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 import ports
+from chromium import CHROMIUM, FLAGS
 from vonal.cli.demo import cast, place
 from vonal.cli.demo.stage import Demo
 from vonal.telephony.engine_install import install
 from vonal.telephony.simulator_call import answer, ring
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
 HOSTILE = "<img src=x onerror=\"document.title='broken'\">"
 KISS, HORVATH, BUSY, SILENT = "Kiss Anna", "Horváth Éva", "Tóth Gábor", "Varga Katalin"
 SECOND = 1000  # Playwright counts milliseconds
