@@ -22,13 +22,15 @@ from vonal.config import Settings
 from vonal.delivery.lane import SHARDS, shard_of
 from vonal.delivery.leases import SharedLanes
 from vonal.delivery.worker import Worker
-from vonal.domain.delivery import Owed, Request, Settled
+from vonal.domain.delivery import LaneState, Owed, Request, Settled
 from vonal.domain.directory import Webhook
 from vonal.domain.events import CallEvent
 from vonal.store import deliveries, events, settling, shards, wakeups
 from vonal.store.database import Database
 from vonal.store.deliveries import DeliveryFilter
+from vonal.webhooks import guard
 from vonal.webhooks.match import matches
+from vonal.webhooks.sender import CurlSender
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 RECORDS = ("recording.ready", "call.completed", "call.updated")
@@ -137,26 +139,76 @@ async def test_a_process_that_cannot_renew_stops_before_its_lease_is_over(house:
     assert [one.attempts for one in await house.log()] == [[]], "our own outage spends no attempt"
 
 
-async def test_a_process_that_was_frozen_before_a_request_does_not_send_it_when_its_lease_is_over(house: House):
-    leases, sent, lost = SharedLanes(house.db, "a"), [], asyncio.Event()
+@pytest.mark.parametrize("frozen", ["while it was made", "while it connected"])
+async def test_a_process_that_was_frozen_before_a_request_does_not_send_it_when_its_lease_is_over(
+    house: House, frozen: str, monkeypatch: pytest.MonkeyPatch
+):
+    leases, over = SharedLanes(house.db, "a"), asyncio.Event()
+
+    def thaw(*_address: Any, **_more: Any) -> bool:
+        leases.epoch = lambda _shard: None  # type: ignore[method-assign]
+        return True
 
     @asynccontextmanager
     async def prepare(owed: Owed) -> AsyncIterator[Request]:
-        leases.epoch = lambda _shard: None  # type: ignore[method-assign]
-        yield Request(method="POST", url="https://crm.example/hook")
-        lost.set()
+        if frozen == "while it was made":
+            thaw()
+        try:
+            yield Request(method="POST", url=receiver.url, headers={"webhook-id": owed.event.id})
+        finally:
+            over.set()
 
-    async def send(request: Any) -> Any:
-        sent.append(request)
-
-    worker = Worker(house.db, prepare, send, leases=leases)
-    running = asyncio.create_task(worker.run())
-    await house.tell(events_of_call(types=("call.completed",)), push=False)
-    await asyncio.wait_for(lost.wait(), 10)
-    await worker.idle()
-    running.cancel()
-    assert sent == []
+    monkeypatch.setattr(guard, "permits", thaw if frozen == "while it connected" else lambda *_, **__: True)
+    async with receiving() as receiver:
+        worker = Worker(house.db, prepare, CurlSender().send, leases=leases)
+        running = asyncio.create_task(worker.run())
+        await house.tell(events_of_call(types=("call.completed",)), push=False)
+        await asyncio.wait_for(over.wait(), 10)
+        await worker.idle()
+        running.cancel()
+        assert receiver.requests == []
     assert await house.states() == ["open"]
+    assert [one.attempts for one in await house.log()] == [[]]
+
+
+async def test_what_is_not_written_yet_is_not_sent_again_when_a_lease_that_ran_out_is_renewed(house: House):
+    leases, writing = SharedLanes(house.db, "a"), threading.Event()
+    settle = settling.any_tenant_settle
+
+    def late(tx: Any, **given: Any) -> None:
+        assert writing.wait(30)
+        settle(tx, **given)
+
+    house.worker = Worker(house.db, house._prepare, house._send, leases=leases)
+    await leases.renew(lambda _shard: True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settling, "any_tenant_settle", late)
+        await house.tell(events_of_call(types=("call.completed",)))
+        while house.worker.in_flight or not house.sent:
+            await asyncio.sleep(0.01)
+        house.worker._lose(None)  # it could not be renewed in time
+        await house.worker.sweep()
+        while house.worker._tasks:
+            await asyncio.wait(house.worker._tasks)
+        writing.set()
+        await house.settle()
+    assert len(house.sent) == 1
+    assert await house.states() == ["delivered"]
+
+
+async def test_a_queue_that_was_given_up_sends_nothing_beside_the_one_in_its_place(house: House):
+    house.worker = Worker(house.db, house._prepare, house._send, leases=SharedLanes(house.db, "a"))
+    await house.worker._leases.renew(lambda _shard: True)
+    await house.tell(events_of_call(types=("call.completed",)), push=False)
+    was = house.worker._lane(("acme", "log"), LaneState())
+    assert was is not None
+    loading = asyncio.create_task(house.worker._load(was, *was.begin_load(house.now)))
+    house.worker._lose(None)
+    await loading
+    await house.worker.idle()
+    assert house.sent == []
+    await house.settle()
+    assert await house.states() == ["delivered"]
 
 
 # Real processes, one of which is killed

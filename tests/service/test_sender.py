@@ -4,8 +4,10 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 import ports
 from certificates import self_signed, server_context
 from receiver import Answer, Receiver, receiving
-from vonal.domain.delivery import Request
+from vonal.domain.delivery import Request, Withdrawn
 from vonal.webhooks.sender import LONGEST_ANSWER, CurlSender, retry_after
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -60,6 +62,15 @@ async def test_a_get_has_no_body(receiver: Receiver, sender: CurlSender):
 async def test_an_empty_post_is_still_a_post(receiver: Receiver, sender: CurlSender):
     await sender.send(_post(receiver.url, body=b""))
     assert receiver.requests[0].headers["content-length"] == "0"
+
+
+async def test_a_request_that_is_not_ours_any_more_when_its_connection_stands_is_not_sent(
+    receiver: Receiver, sender: CurlSender
+):
+    for ours in (False, True, False):  # over a new connection, and over the one that is kept of the second
+        with nullcontext() if ours else pytest.raises(Withdrawn):
+            await sender.send(_post(receiver.url, still=partial(bool, ours)))
+    assert len(receiver.requests) == 1
 
 
 async def test_nothing_of_one_request_is_left_in_the_next(receiver: Receiver, sender: CurlSender):

@@ -6,7 +6,7 @@ memory, and one request at a time asks whether it is back (`retry.gate`).
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import ceil
 from typing import Literal
 from zlib import crc32
@@ -118,12 +118,15 @@ class Lane:
         wanted = PROBES if self._window == 1 else ROOM
         return wanted + len(self.flying) + len(self._settling), self._gates[False] > now
 
-    def fill(self, rows: Sequence[Owed], *, whole: bool, limit: int) -> None:
-        """Takes what the database holds (`store.lanes.waiting`) in place of what was here."""
+    def fill(self, rows: Sequence[Owed], *, whole: bool, limit: int, unwritten: Collection[str] = ()) -> None:
+        """Takes what the database holds (`store.lanes.waiting`) in place of what was here.
+
+        `unwritten`: deliveries whose outcome is not written yet, though the queue may have been given up since.
+        """
         self.loading = False
         if self.closed:
             return
-        busy = {owed.id for owed, _ in self.flying.values()} | self._settling | self._meanwhile
+        busy = {owed.id for owed, _ in self.flying.values()} | self._settling | self._meanwhile | set(unwritten)
         self._clear()
         for owed in rows:
             if owed.id not in busy:

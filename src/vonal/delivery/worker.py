@@ -21,7 +21,7 @@ from vonal.delivery.lane import Lane, Memory, shard_of
 from vonal.delivery.leases import AllLanes, Leases
 from vonal.delivery.room import Flight, Room
 from vonal.delivery.settle import Settler
-from vonal.domain.delivery import LaneState, Outcome, Owed, Request, Settled, Unsendable
+from vonal.domain.delivery import LaneState, Outcome, Owed, Request, Settled, Unsendable, Withdrawn
 from vonal.domain.errors import VonalError
 from vonal.store import deliveries, lanes
 from vonal.store.database import Database
@@ -260,7 +260,7 @@ class Worker:
         return self._holds(lane) and not self._leases.is_leaving(lane.shard)
 
     def _holds(self, lane: Lane) -> bool:
-        return self._leases.epoch(lane.shard) == lane.epoch
+        return self._lanes.get(lane.key) is lane and self._leases.epoch(lane.shard) == lane.epoch
 
     def _feed(self) -> None:
         while (lane := self._room.next_fed()) is not None:
@@ -301,7 +301,7 @@ class Worker:
             log.error("delivery.not_read", webhook=lane.webhook_id, error=repr(fault))  # noqa: TRY400
             lane.load_failed()
             return
-        lane.fill(rows, whole=whole, limit=limit)
+        lane.fill(rows, whole=whole, limit=limit, unwritten=self._again)
         self._pump(lane)
 
     async def _deliver(self, owed: Owed, flight: Flight) -> None:
@@ -324,10 +324,10 @@ class Worker:
             async with self._prepare(owed) as request:
                 if isinstance(request, Unsendable):
                     return request
-                if not self._holds(flight.lane):  # we were frozen since; another process may be sending this
-                    return Unsendable(reason="lost")
                 self._room.at_host(flight, _host(request.url))
-                return await self._send(request)
+                return await self._send(replace(request, still=partial(self._holds, flight.lane)))
+        except Withdrawn:  # we were frozen since; another process may be sending this
+            return Unsendable(reason="lost")
         except VonalError as fault:
             if fault.fault != "ours":
                 return Outcome(error=fault.code, fault=fault.fault, answer=fault.detail)

@@ -1,5 +1,6 @@
 """What is owed to a webhook, one attempt at giving it, and what became of it. Times are milliseconds UTC."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from msgspec import Struct
@@ -38,7 +39,8 @@ class Owed(Struct, frozen=True, kw_only=True):
 class Request(Struct, frozen=True, kw_only=True):
     """One HTTP request to a webhook. `url` and `headers` hold `secrets`, which no log and no error may show.
 
-    Nor may `tls.key` be shown; of `tls` nothing stands in the request itself.
+    Nor may `tls.key` be shown; of `tls` nothing stands in the request itself. `still` is asked right before the first
+    byte is written; if it says no, nothing is sent, and the sender raises Withdrawn.
     """
 
     method: Literal["GET", "POST"]
@@ -48,6 +50,11 @@ class Request(Struct, frozen=True, kw_only=True):
     timeout_s: int = 10
     secrets: tuple[str, ...] = ()
     tls: Tls | None = None
+    still: Callable[[], bool] | None = None
+
+
+class Withdrawn(Exception):
+    """The request was not sent, for it is no longer ours to send."""
 
 
 class Unsendable(Struct, frozen=True, kw_only=True):

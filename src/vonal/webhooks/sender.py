@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pycurl
 
-from vonal.domain.delivery import Outcome, Request
+from vonal.domain.delivery import Outcome, Request, Withdrawn
 from vonal.domain.directory import Tls
 from vonal.domain.errors import Fault
 from vonal.webhooks import guard
@@ -56,7 +56,7 @@ class Sender(Protocol):
     """Tries a request once. Never raises for what the other side did; `Outcome` says whose fault it was."""
 
     async def send(self, request: Request) -> Outcome:
-        """The attempt."""
+        """The attempt. Raises Withdrawn when it was not made, since the request's `still` said no."""
         ...
 
     async def close(self) -> None:
@@ -86,6 +86,8 @@ class CurlSender:
         outcome = handle.outcome(failure, int((time.monotonic() - began) * 1000))
         if len(self._idle) < IDLE_HANDLES and not request.tls:
             self._idle.append(handle)
+        if handle.withdrawn:
+            raise Withdrawn
         return outcome
 
     async def close(self) -> None:
@@ -104,6 +106,7 @@ class _Handle:
         for option, value in (_OPTIONS | _TRUSTED).items():
             curl.setopt(option, value)
         curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
+        curl.setopt(pycurl.PREREQFUNCTION, self._begin)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
         curl.setopt(pycurl.HEADERFUNCTION, self._header)
 
@@ -111,7 +114,7 @@ class _Handle:
         """Makes it ready to go."""
         self._request = request
         self._plain = not request.url.lower().startswith("https:")
-        self._refused = self._answered = False
+        self._refused = self._answered = self.withdrawn = False
         self._answer = bytearray()
         self._received = self._head = 0
         self._retry_after: int | None = None
@@ -169,6 +172,11 @@ class _Handle:
             return int(pycurl.SOCKET_BAD)
         self._refused = False
         return socket.socket(family, kind, protocol)
+
+    def _begin(self, *_addresses: str | int) -> int:
+        # The connection stands, and what follows writes the request: nobody can ask later than here.
+        self.withdrawn = self._request.still is not None and not self._request.still()
+        return int(pycurl.PREREQFUNC_ABORT if self.withdrawn else pycurl.PREREQFUNC_OK)
 
     def _write(self, piece: bytes) -> int:
         self._received += len(piece)
