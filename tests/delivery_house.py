@@ -11,7 +11,8 @@ from typing import Any
 from msgspec import Struct
 
 from sample_calls import START
-from vonal.delivery.worker import Clock, Worker
+from vonal.delivery.clock import Clock
+from vonal.delivery.worker import Worker
 from vonal.domain.delivery import Outcome, Owed, Request, Unsendable
 from vonal.domain.directory import Directory, Tenant, Webhook
 from vonal.domain.events import CallEvent

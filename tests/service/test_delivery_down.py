@@ -176,8 +176,9 @@ async def test_a_long_backlog_is_never_walked_through(house: House):
     for look in (
         lanes.any_tenant_has_late,
         lanes.any_tenant_due_lanes,
-        partial(lanes.waiting, "acme", webhook_id="log", limit=0),  # not even one: it is a backlog
+        partial(lanes.waiting, "acme", webhook_id="log", limit=1),
         partial(lanes.waiting, "acme", webhook_id="log", limit=64),
+        partial(lanes.waiting, "acme", webhook_id="log", limit=2),  # of more: it is a backlog
     ):
         await house.db.read(partial(look, now=house.now))
     for statement, parameters in asked.copy():

@@ -11,8 +11,11 @@ from vonal.domain.delivery import DOWN, Outcome, Settled
 log = structlog.get_logger(__name__)
 
 
-def told(lane: Lane, result: Settled, verdict: retry.Verdict) -> Settled:
-    """Takes the attempt off the lane; returns its result with what is to be written of the webhook."""
+def told(lane: Lane, result: Settled, verdict: retry.Verdict, *, chance: float) -> Settled:
+    """Takes the attempt off the lane; returns its result with what is to be written of the webhook.
+
+    `chance` in 0…1 spreads the times at which webhooks that are down are asked.
+    """
     owed, outcome = result.owed, result.outcome or Outcome()
     if verdict.state == "delivered":
         lane.answered(owed)
@@ -29,7 +32,7 @@ def told(lane: Lane, result: Settled, verdict: retry.Verdict) -> Settled:
     if verdict.blame == "event":
         return _works(lane, result)
     was = lane.fails
-    clock, given_up = lane.fails_at(result.done_at, outcome, wave)
+    clock, given_up = lane.fails_at(result.done_at, outcome, wave, chance=chance)
     result = replace(result, lane=clock, given_up_before=given_up)
     if was < DOWN <= lane.fails:
         log.warning("webhook.down", **named, status=outcome.status, error=outcome.error)

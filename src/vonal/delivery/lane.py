@@ -2,13 +2,14 @@
 
 Events of one call go one after the other; calls go side by side, up to `window`. The window opens with success and is
 one request wide after a failure. A webhook that failed twice in a row is down: then nothing of its queue is kept in
-memory, and one request at a time asks whether it is back (`retry.gate`).
+memory, and one request at a time asks whether it is back (`retry.gate`), when it is its turn (`turns`). So does the
+first to one of which nothing is known yet.
 """
 
 from collections import deque
 from collections.abc import Collection, Sequence
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 from zlib import crc32
 
 from vonal.delivery import retry
@@ -17,9 +18,7 @@ from vonal.domain.delivery import DOWN, LaneState, Outcome, Owed
 ROOM = 64  # deliveries in memory, of each lane
 REFILL = 32
 MORE_ROOM = 16_384  # of all lanes together, for those that are pushed faster than they are sent
-PROBES = 4  # are read for a webhook that has not proved to work
 WINDOW = 8
-FIRST_WINDOW = 1  # as long as nothing is known of the webhook: it may be dead, and it is not alone
 PATIENCE = 10  # sweeps
 LONG_DOWN = 3  # failures in a row after which a success makes due what has been put off
 CATCH_UP_MS = 1000  # while draining: so much of what was not sent in time may follow at once
@@ -31,6 +30,14 @@ Kind = Literal["fast", "slow", "failing"]
 def shard_of(key: tuple[str, str]) -> int:
     """The share that a lane, (tenant, webhook), belongs to."""
     return crc32("/".join(key).encode()) % SHARDS
+
+
+class Look(NamedTuple):
+    """What to read, for `store.lanes.waiting`."""
+
+    limit: int
+    live: bool
+    records: bool
 
 
 class Memory:
@@ -51,12 +58,14 @@ class Lane:
         self.tenant_id, self.webhook_id = key
         self.closed: Literal["", "paused", "disabled"] = ""
         self.fails = state.fails
+        self.proven = False  # it has worked since this process began, and since it was down
+        self.has_turn = False  # otherwise: it may be read of, and sent to once
         self.more = True
         self._live = False  # live events among that, as far as is known: they are asked for before records may go
         self.loading = False
         self.complete = False  # everything open in the database is here
         self.flying: dict[str, tuple[Owed, int]] = {}  # by call, with the wave it went out in
-        self._window = 1 if state.fails else FIRST_WINDOW
+        self._window = 1
         self._queues: dict[str, deque[Owed]] = {}
         self._waiting: set[str] = set()  # the ids of all in the queues
         self._held: dict[str, str] = {}  # call → its delivery that failed, which is not written yet
@@ -76,6 +85,22 @@ class Lane:
     def kind(self) -> Kind:
         """Whose places its requests take."""
         return "failing" if self.fails else "slow" if self.slow else "fast"
+
+    @property
+    def is_down(self) -> bool:
+        """It failed time after time."""
+        return self.fails >= DOWN
+
+    @property
+    def needs_turn(self) -> bool:
+        """Nothing of it may be read or sent now."""
+        return not (self.proven or self.has_turn)
+
+    def wants_turn(self, now: int) -> bool:
+        """Whether there may be something to send now."""
+        self._sleep_until = min((self._sendable_at(call, queue) for call, queue in self._queues.items()), default=NEVER)
+        readable_at = self._readable_at() if self.more else NEVER
+        return self.quiet and not self.closed and min(self._sleep_until, readable_at) <= now
 
     @property
     def quiet(self) -> bool:
@@ -108,15 +133,15 @@ class Lane:
             return False
         return self._readable_at() <= now
 
-    def begin_load(self, now: int) -> tuple[int, bool]:
-        """(how many to read, live events only)."""
+    def begin_load(self, now: int) -> Look:
+        """The database is read; `fill` or `load_failed` follows."""
         self.loading, self.more = True, False
         self._meanwhile.clear()
         self._late.clear()
         self._returned.clear()
-        self._live = False
-        wanted = PROBES if self._window == 1 else ROOM
-        return wanted + len(self.flying) + len(self._settling), self._gates[False] > now
+        live, self._live = self.proven or self._live, False
+        busy = len(self.flying) + len(self._settling)
+        return Look(ROOM + busy if self.proven else 1, live=live, records=self._gates[False] <= now)
 
     def fill(self, rows: Sequence[Owed], *, whole: bool, limit: int, unwritten: Collection[str] = ()) -> None:
         """Takes what the database holds (`store.lanes.waiting`) in place of what was here.
@@ -204,6 +229,7 @@ class Lane:
     def works(self, now: int) -> tuple[LaneState | None, bool]:
         """The webhook answers: (its clock if that changed, whether it was down for long)."""
         failed, self.fails = self.fails, 0
+        self.proven = True
         if failed >= DOWN:
             self._draining_since, self._slot = now, float(now)
         self._gates = {False: 0, True: 0}
@@ -211,7 +237,7 @@ class Lane:
         self._window = min(self._window + 1, WINDOW)
         return (LaneState() if failed else None), failed >= LONG_DOWN
 
-    def fails_at(self, now: int, outcome: Outcome, wave: int) -> tuple[LaneState, int | None]:
+    def fails_at(self, now: int, outcome: Outcome, wave: int, *, chance: float = 0.0) -> tuple[LaneState, int | None]:
         """The webhook does not answer: (its clock, since when records are given up if it has been down for long)."""
         if wave == self._wave:  # those under way at the same time failed for the same reason
             self.fails += 1
@@ -222,10 +248,13 @@ class Lane:
             self._failing_since = now
         asked = retry.asked_to_wait(outcome)
         for live in (False, True):
-            self._gates[live] = max(self._gates[live], now + max(retry.gate(self.fails, live=live), asked))
-        if self.fails >= DOWN:
+            self._gates[live] = max(
+                self._gates[live], now + max(retry.gate(self.fails, live=live, chance=chance), asked)
+            )
+        if self.is_down:
+            self.proven = False
             self.shed()
-        long_down = self.fails >= DOWN and now - self._failing_since >= retry.GIVE_UP_MS
+        long_down = self.is_down and now - self._failing_since >= retry.GIVE_UP_MS
         clock = LaneState(fails=self.fails, next_at=self._gates[False], failing_since=self._failing_since)
         return clock, (now - retry.GIVE_UP_MS if long_down else None)
 
@@ -277,6 +306,7 @@ class Lane:
 
     def _take(self, call: str, queue: deque[Owed], now: int) -> Owed:
         owed = queue.popleft()
+        self.has_turn = False
         self._let_go(owed.id)
         self._returned.pop(owed.id, None)
         if not queue:

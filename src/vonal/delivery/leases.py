@@ -1,7 +1,10 @@
 """Which lanes this process may work off: all of them, or with several processes on PostgreSQL a leased share.
 
-A lease outlives the process that holds it by at most LEASE_S; a process that cannot renew it stops before it runs out,
-and what it settles later is refused by the epoch (`vonal.store.settling`). So no delivery is sent by two at once.
+A lease outlives the process that holds it by at most LEASE_S. A process that cannot renew it breaks off what is under
+way before it runs out, and asks again right before the first byte of each request; what it settles later is refused
+by the epoch (`vonal.store.settling`). So everything is sent at least once, and by two at once only when a process is
+frozen between that last look and the write, and thawed after its lease is over: one request at most, and what of a
+long one was under way by then.
 """
 
 import time

@@ -44,8 +44,7 @@ def judge(outcome: Outcome, *, tries: int, expires_at: int | None, now: int, cha
     steps = RECORD_STEPS_S if expires_at is None else LIVE_STEPS_S
     if tries > len(steps):
         return Verdict(state="parked" if expires_at is None else "dropped", blame=blame)
-    wait = int(steps[tries - 1] * 1000 * (1 + SPREAD * chance))
-    due_at = now + max(wait, asked_to_wait(outcome))
+    due_at = now + max(_spread(steps[tries - 1], chance), asked_to_wait(outcome))
     if expires_at is not None and due_at >= expires_at:
         return Verdict(state="dropped", blame=blame)
     return Verdict(state="open", due_at=due_at, blame=blame)
@@ -62,7 +61,11 @@ def drain_gap(since_ms: int) -> float:
     return 0.0 if doublings >= DRAIN_DOUBLINGS else 1000 / (DRAIN_PER_S << doublings)
 
 
-def gate(fails: int, *, live: bool) -> int:
-    """How long (ms) after its last of `fails` failures in a row a webhook is asked again."""
+def gate(fails: int, *, live: bool, chance: float = 0.0) -> int:
+    """How long (ms) after its last of `fails` failures in a row a webhook is asked again; `chance` as for `judge`."""
     steps = LIVE_GATES_S if live else RECORD_GATES_S
-    return 0 if fails == 0 else steps[min(fails, len(steps)) - 1] * 1000
+    return 0 if fails == 0 else _spread(steps[min(fails, len(steps)) - 1], chance)
+
+
+def _spread(seconds: int, chance: float) -> int:
+    return int(seconds * 1000 * (1 + SPREAD * chance))

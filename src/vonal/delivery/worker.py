@@ -14,13 +14,14 @@ from functools import partial
 
 import structlog
 from msgspec.structs import replace
-from sqlalchemy import Connection
 
 from vonal.delivery import breaker, retry
-from vonal.delivery.lane import Lane, Memory, shard_of
+from vonal.delivery.clock import Clock
+from vonal.delivery.lane import Lane, Look, Memory, shard_of
 from vonal.delivery.leases import AllLanes, Leases
 from vonal.delivery.room import Flight, Room
 from vonal.delivery.settle import Settler
+from vonal.delivery.turns import Turns
 from vonal.domain.delivery import LaneState, Outcome, Owed, Request, Settled, Unsendable, Withdrawn
 from vonal.domain.errors import VonalError
 from vonal.store import deliveries, lanes
@@ -34,18 +35,6 @@ SHORTEST_SWEEP_S = 0.05
 CLOCK_STEP_MS = 5000  # smaller ones are not worth the trouble
 FORGET_EVERY_S = 3600.0
 KEPT = timedelta(days=30)
-
-
-class Clock:
-    """The time, in ms."""
-
-    def now(self) -> int:
-        """UTC, as the machine has it; it may be set."""
-        return time.time_ns() // 1_000_000
-
-    def steady(self) -> int:
-        """Since some moment; it is never set."""
-        return time.monotonic_ns() // 1_000_000
 
 
 class Worker:
@@ -71,10 +60,11 @@ class Worker:
         self._told, self._clock, self._chance = told, self._time.now, chance
         self._leases: Leases = leases or AllLanes()
         self._settler = Settler(db, self._settled, node=self._leases.node)
-        self._room, self._memory = Room(), Memory()
+        self._room, self._turns, self._memory = Room(), Turns(), Memory()
         self._lanes: dict[tuple[str, str], Lane] = {}
         self._again: dict[str, Owed | None] = {}  # by delivery: how it waits once its outcome is written
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._next_turn: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: dict[Lane, set[asyncio.Task[None]]] = {}
         self._digests: dict[tuple[str, str], str] = {}
@@ -132,15 +122,16 @@ class Worker:
         await self._follow_clock(now)
         self._room.tell_slow(now)
         self._feed()
-        late, due, live = await self._db.read(partial(_look, now=now))
-        if late:
+        due = await self._db.read(partial(lanes.any_tenant_due_lanes, now=now))
+        if await self._db.read(partial(lanes.any_tenant_has_late, now=now)):
             dropped = await self._db.write(partial(lanes.any_tenant_expire, now=now))
             log.info("delivery.too_late", count=dropped)
-        for tenant_id, webhook_id, state in due:
-            lane = self._lane((tenant_id, webhook_id), state)
-            if lane is not None and not self._room.is_waiting(lane):
-                lane.reported(live=lane.key in live)
+        for key, state, live in due:
+            lane = self._lane(key, state)
+            if lane is not None and not (self._room.is_waiting(lane) or self._turns.is_waiting(lane)):
+                lane.reported(live=live)
                 self._pump(lane)
+        self._give_turns()
 
     async def _follow_clock(self, now: int) -> None:
         """Times that were noted by a clock since set back would be waited for too long."""
@@ -188,8 +179,9 @@ class Worker:
             await asyncio.wait(self._tasks, timeout=grace_s)
         for task in self._tasks:
             task.cancel()
-        for timer in self._timers.values():
-            timer.cancel()
+        for timer in (*self._timers.values(), self._next_turn):
+            if timer is not None:
+                timer.cancel()
         await self._settler.finish()
         await self._surviving(self._leases.give_up)
 
@@ -220,6 +212,7 @@ class Worker:
         for lane in [one for one in self._lanes.values() if shards is None or one.shard in shards]:
             del self._lanes[lane.key]
             lane.shed()
+            self._turns.drop(lane)
             for task in self._sending.pop(lane, set()):
                 task.cancel()
             if (timer := self._timers.pop(lane.key, None)) is not None:
@@ -245,6 +238,13 @@ class Worker:
         if self._stopping or not self._is_ours(lane):
             return
         now = self._clock()
+        if lane.needs_turn:
+            if lane.wants_turn(now):
+                self._turns.ask(lane)
+                self._give_turns()
+            else:
+                self._set_timer(lane, now)
+            return
         while self._room.has_place(lane):
             if (owed := lane.next(now)) is None:
                 break
@@ -253,8 +253,17 @@ class Worker:
             self._room.wait(lane)
             return
         if lane.wants_load(now):
-            self._task(self._load(lane, *lane.begin_load(now)))
+            self._task(self._load(lane, lane.begin_load(now)))
         self._set_timer(lane, now)
+
+    def _give_turns(self) -> None:
+        while (lane := self._turns.next(self._time.steady())) is not None:
+            self._pump(lane)
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        if (wait_s := self._turns.wait_s()) is not None:
+            self._next_turn = asyncio.get_running_loop().call_later(wait_s, self._give_turns)
 
     def _is_ours(self, lane: Lane) -> bool:
         return self._holds(lane) and not self._leases.is_leaving(lane.shard)
@@ -286,22 +295,15 @@ class Worker:
         sending.add(task)
         task.add_done_callback(sending.discard)
 
-    async def _load(self, lane: Lane, limit: int, live_only: bool) -> None:  # noqa: FBT001 - begin_load's pair
-        look = partial(
-            lanes.waiting,
-            lane.tenant_id,
-            webhook_id=lane.webhook_id,
-            now=self._clock(),
-            limit=limit,
-            live_only=live_only,
-        )
+    async def _load(self, lane: Lane, look: Look) -> None:
+        find = partial(lanes.waiting, lane.tenant_id, webhook_id=lane.webhook_id, now=self._clock(), **look._asdict())
         try:
-            rows, whole = await self._db.read(look)
+            rows, whole = await self._db.read(find)
         except Exception as fault:  # noqa: BLE001 - the next sweep reads again
             log.error("delivery.not_read", webhook=lane.webhook_id, error=repr(fault))  # noqa: TRY400
             lane.load_failed()
             return
-        lane.fill(rows, whole=whole, limit=limit, unwritten=self._again)
+        lane.fill(rows, whole=whole, limit=look.limit, unwritten=self._again)
         self._pump(lane)
 
     async def _deliver(self, owed: Owed, flight: Flight) -> None:
@@ -338,6 +340,8 @@ class Worker:
             return None
 
     def _not_sent(self, lane: Lane, owed: Owed, why: Unsendable, at: int) -> None:
+        if not lane.proven:
+            self._turns.give_back()
         if why.reason == "lost":
             lane.release(owed)
             return
@@ -360,7 +364,10 @@ class Worker:
         verdict = retry.judge(outcome, tries=owed.tries + 1, expires_at=owed.expires_at, now=now, chance=self._chance())
         due_at = verdict.due_at or owed.due_at
         result = Settled(owed=owed, state=verdict.state, at=at, done_at=now, due_at=due_at, outcome=outcome)
-        result = breaker.told(lane, result, verdict)
+        was_proven = lane.proven
+        result = breaker.told(lane, result, verdict, chance=self._chance())
+        if lane.proven and not was_proven:
+            self._turns.give_back()
         again = None
         if verdict.state == "open":
             again = replace(owed, due_at=verdict.due_at, attempts=owed.attempts + 1, tries=owed.tries + 1)
@@ -390,8 +397,3 @@ class Worker:
 
 def _host(url: str) -> str:
     return url.split("/", 3)[2].lower()
-
-
-def _look(tx: Connection, *, now: int) -> tuple[bool, list[tuple[str, str, LaneState]], set[tuple[str, str]]]:
-    live = lanes.any_tenant_live_lanes(tx, now=now)
-    return lanes.any_tenant_has_late(tx, now=now), lanes.any_tenant_due_lanes(tx, now=now), live

@@ -41,7 +41,7 @@ def any_tenant_add(tx: Connection, events: list[CallEvent]) -> None:
 def after(tenant_id: str, tx: Connection, position: int, *, limit: int) -> list[Told]:
     """The tenant's events behind this position, in order."""
     query = select(table).where(table.c.tenant_id == tenant_id, table.c.position > position)
-    return [Told(row.position, _event(row)) for row in tx.execute(query.order_by(table.c.position).limit(limit))]
+    return [Told(row.position, of_row(row)) for row in tx.execute(query.order_by(table.c.position).limit(limit))]
 
 
 def position_of(tenant_id: str, tx: Connection, event_id: str) -> int | None:
@@ -72,13 +72,13 @@ def find(tenant_id: str, tx: Connection, event_ids: list[str]) -> dict[str, Call
     """The tenant's events with these ids, by id."""
     # The tenant is looked at here: SQLite would rather walk through all events of the tenant than look up a few ids.
     rows = tx.execute(_by_id, {"ids": event_ids})
-    return {row.id: _event(row) for row in rows if row.tenant_id == tenant_id}
+    return {row.id: of_row(row) for row in rows if row.tenant_id == tenant_id}
 
 
 def of_call(tenant_id: str, tx: Connection, call_id: str) -> list[CallEvent]:
     """All events of a call, in order."""
     query = select(table).where(table.c.tenant_id == tenant_id, table.c.call_id == call_id)
-    return [_event(row) for row in tx.execute(query.order_by(table.c.sequence))]
+    return [of_row(row) for row in tx.execute(query.order_by(table.c.sequence))]
 
 
 def newest(tenant_id: str, tx: Connection, types: Sequence[str], *, among: int, limit: int) -> list[CallEvent]:
@@ -86,7 +86,7 @@ def newest(tenant_id: str, tx: Connection, types: Sequence[str], *, among: int, 
     latest = select(table.c.position).where(table.c.tenant_id == tenant_id).order_by(table.c.position.desc())
     within = latest.limit(among).subquery()
     of_types = select(table).join(within, within.c.position == table.c.position).where(table.c.type.in_(types))
-    return [_event(row) for row in tx.execute(of_types.order_by(table.c.position.desc()).limit(limit))]
+    return [of_row(row) for row in tx.execute(of_types.order_by(table.c.position.desc()).limit(limit))]
 
 
 def _row(one: CallEvent) -> dict[str, object]:
@@ -101,7 +101,8 @@ def _row(one: CallEvent) -> dict[str, object]:
     }
 
 
-def _event(row: Row[Any]) -> CallEvent:
+def of_row(row: Row[Any]) -> CallEvent:
+    """The event in a row with all columns of its table."""
     return CallEvent(
         id=row.id,
         type=row.type,

@@ -1,7 +1,6 @@
 """The lanes: what a webhook's sender takes up next, and what it writes down afterwards. See `vonal.delivery`."""
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -15,7 +14,9 @@ from sqlalchemy import (
     exists,
     func,
     literal_column,
+    or_,
     select,
+    tuple_,
     update,
 )
 
@@ -24,7 +25,7 @@ from vonal.domain.events import LIVE_SECONDS
 from vonal.store import events as event_store
 from vonal.store import vault
 from vonal.store.deliveries import TOO_LATE
-from vonal.store.tables import DISABLED, DROPPED, OPEN, attempt, lane, webhook
+from vonal.store.tables import DISABLED, DROPPED, OPEN, attempt, event, lane, webhook
 from vonal.store.tables import delivery as table
 
 REMOVED = "the webhook was removed"
@@ -32,6 +33,14 @@ UNWANTED = "not asked for"
 
 # A literal, not a parameter: only then do both databases use the partial indexes.
 is_open: ColumnElement[bool] = table.c.state == literal_column("0")
+
+
+def _with_events(owed: Select[Any]) -> Select[Any]:
+    # Of a subquery with a limit PostgreSQL knows that it is short, and does not think of reading all events instead.
+    one = owed.limit(bindparam("most")).subquery()
+    names = ("webhook_id", "due_at", "attempts", "tries", "expires_at")
+    columns = (one.c.id.label("delivery_id"), one.c.position.label("place"), *(one.c[name] for name in names))
+    return select(*columns, event).join_from(one, event, event.c.id == one.c.event_id)
 
 
 def _heads(*which: ColumnElement[bool]) -> Select[Any]:
@@ -45,7 +54,7 @@ def _heads(*which: ColumnElement[bool]) -> Select[Any]:
     )
     is_first = table.c.position == func.coalesce(first_of_call.scalar_subquery(), table.c.position)
     due = select(table).where(is_open, table.c.due_at <= bindparam("now"), is_first, *which)
-    return due.order_by(table.c.due_at, table.c.position).limit(bindparam("most"))
+    return _with_events(due.order_by(table.c.due_at, table.c.position))
 
 
 # Of a long backlog of records, live events are found by their own index: the empty text keeps SQLite from walking
@@ -69,50 +78,74 @@ _of_one: ColumnElement[bool] = and_(
     is_open,
     table.c.due_at >= 0,  # always so: see `open_of`
 )
-_everything = select(table).where(_of_one)
+_everything = _with_events(select(table).where(_of_one))
 _counted = select(func.count()).select_from(
     select(literal_column("1")).select_from(table).where(_of_one).limit(bindparam("most")).subquery()
 )
 
 
 def waiting(
-    tenant_id: str, tx: Connection, webhook_id: str, *, now: int, limit: int, live_only: bool = False
+    tenant_id: str, tx: Connection, webhook_id: str, *, now: int, limit: int, live: bool = True, records: bool = True
 ) -> tuple[list[Owed], bool]:
     """What a webhook is owed, and whether that is all of it.
 
     All of it, in order, when it is at most `limit` deliveries. Else up to `limit` that may be sent now: due, and first
-    of what is open of their call; live events before records.
+    of what is open of their call; `live` events before `records`. If one is wanted, that takes one look.
     """
-    lane_of = {"tenant": tenant_id, "webhook": webhook_id}
-    if (tx.execute(_counted, {**lane_of, "most": limit + 1}).scalar() or 0) <= limit:
-        everything = sorted(tx.execute(_everything, lane_of), key=lambda row: row.position)
-        return _with_events(tenant_id, tx, everything), True
-    rows = tx.execute(_live_heads, {"tenant": tenant_id, "webhook": webhook_id, "now": now, "most": limit}).all()
-    if not live_only and len(rows) < limit:
-        asked = {"tenant": tenant_id, "webhook": webhook_id, "now": now, "most": limit - len(rows)}
-        rows = [*rows, *tx.execute(_record_heads, asked)]
-    return _with_events(tenant_id, tx, rows), False
+    of = {"tenant": tenant_id, "webhook": webhook_id, "now": now}
+    if limit > 1 and (tx.execute(_counted, {**of, "most": limit + 1}).scalar() or 0) <= limit:
+        everything = tx.execute(_everything, {**of, "most": limit})
+        return [_owed(row) for row in sorted(everything, key=lambda row: row.place)], True
+    rows: list[Row[Any]] = []
+    for wanted, heads in ((live, _live_heads), (records, _record_heads)):
+        if wanted and len(rows) < limit:
+            found = tx.execute(heads, {**of, "most": limit - len(rows)})
+            rows += sorted(found, key=lambda row: (row.due_at, row.place))
+    return [_owed(row) for row in rows], False
 
 
-def any_tenant_due_lanes(tx: Connection, *, now: int) -> list[tuple[str, str, LaneState]]:
-    """(tenant, webhook, retry clock) of every webhook that is owed something due, and may be sent to."""
-    due = exists().where(
-        table.c.tenant_id == webhook.c.tenant_id,
-        table.c.webhook_id == webhook.c.id,
-        table.c.due_at <= now,
-        is_open,
+def _owed(row: Row[Any]) -> Owed:
+    return Owed(
+        id=row.delivery_id,
+        webhook_id=row.webhook_id,
+        event=event_store.of_row(row),
+        due_at=row.due_at,
+        attempts=row.attempts,
+        tries=row.tries,
+        expires_at=row.expires_at,
     )
+
+
+# Not DISTINCT, for whose sake SQLite would walk through all that is open.
+_live_lanes = select(table.c.tenant_id, table.c.webhook_id).where(is_open, table.c.expires_at > bindparam("now"))
+
+
+def _due_lanes() -> Select[Any]:
+    of_webhook = (table.c.tenant_id == webhook.c.tenant_id, table.c.webhook_id == webhook.c.id, is_open)
+    oldest = select(func.min(table.c.due_at)).where(*of_webhook).scalar_subquery()
     joined = webhook.outerjoin(lane, and_(lane.c.tenant_id == webhook.c.tenant_id, lane.c.webhook_id == webhook.c.id))
+    # Of those that are down, the database need not look what they are owed before their time has come.
+    may_be_asked = or_(
+        func.coalesce(lane.c.next_at, 0) <= bindparam("now"),
+        tuple_(webhook.c.tenant_id, webhook.c.id).in_(_live_lanes),
+    )
     columns = (webhook.c.tenant_id, webhook.c.id, lane.c.fails, lane.c.next_at, lane.c.failing_since)
     query: Select[Any] = select(*columns).select_from(joined)
-    rows = tx.execute(query.where(lane.c.disabled_at.is_(None), due))
-    return [(row.tenant_id, row.id, _state(row)) for row in rows]
+    due = exists().where(*of_webhook, table.c.due_at <= bindparam("now"))
+    return query.where(lane.c.disabled_at.is_(None), may_be_asked, due).order_by(oldest)
 
 
-def any_tenant_live_lanes(tx: Connection, *, now: int) -> set[tuple[str, str]]:
-    """(tenant, webhook) of those that live events are owed to."""
-    owed = select(table.c.tenant_id, table.c.webhook_id).where(is_open, table.c.expires_at > now)
-    return _pairs(tx, owed.distinct())
+_due = _due_lanes()
+
+
+def any_tenant_due_lanes(tx: Connection, *, now: int) -> list[tuple[tuple[str, str], LaneState, bool]]:
+    """((tenant, webhook), retry clock, whether live events are among it) of all that may be sent something now.
+
+    The one comes last whose oldest delivery is the newest.
+    """
+    live = {(row.tenant_id, row.webhook_id) for row in tx.execute(_live_lanes, {"now": now})}
+    rows = [((row.tenant_id, row.id), _state(row)) for row in tx.execute(_due, {"now": now})]
+    return [(key, state, key in live) for key, state in rows]
 
 
 def any_tenant_has_late(tx: Connection, *, now: int) -> bool:
@@ -190,23 +223,6 @@ def _state(row: Row[Any]) -> LaneState:
 
 def _pairs(tx: Connection, query: Select[Any]) -> set[tuple[str, str]]:
     return {(row[0], row[1]) for row in tx.execute(query)}
-
-
-def _with_events(tenant_id: str, tx: Connection, rows: Sequence[Row[Any]]) -> list[Owed]:
-    told = event_store.find(tenant_id, tx, [row.event_id for row in rows]) if rows else {}
-    return [
-        Owed(
-            id=row.id,
-            webhook_id=row.webhook_id,
-            event=told[row.event_id],
-            due_at=row.due_at,
-            attempts=row.attempts,
-            tries=row.tries,
-            expires_at=row.expires_at,
-        )
-        for row in rows
-        if row.event_id in told
-    ]
 
 
 def open_of(tenant_id: str, webhook_id: str) -> tuple[ColumnElement[bool], ...]:
