@@ -194,3 +194,10 @@ def test_a_closed_lane_sends_nothing_and_forgets_what_it_had(why: str):
     assert lane.wake_at() is None
     lane.open()
     assert lane.wants_load(NOW)
+
+
+def test_a_webhook_has_one_request_at_each_turn_until_it_has_proved_to_work():
+    lane = _lane([])
+    for fresh in (first, second, third := _calls(3)[0]) if False else _calls(3):
+        lane.push(fresh)
+    assert lane.needs_turn

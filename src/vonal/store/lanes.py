@@ -52,7 +52,8 @@ def _heads(*which: ColumnElement[bool]) -> Select[Any]:
         same.c.webhook_id == table.c.webhook_id,
         same.c.state + 0 == 0,  # the sum takes the index of what is open, which is not by call, out of the choice
     )
-    is_first = table.c.position == func.coalesce(first_of_call.scalar_subquery(), table.c.position)
+    # Not "=", which PostgreSQL takes for so rare that it reads and sorts all that the webhook was ever owed.
+    is_first = table.c.position <= func.coalesce(first_of_call.scalar_subquery(), table.c.position)
     due = select(table).where(is_open, table.c.due_at <= bindparam("now"), is_first, *which)
     return _with_events(due.order_by(table.c.due_at, table.c.position))
 
