@@ -196,8 +196,38 @@ def test_a_closed_lane_sends_nothing_and_forgets_what_it_had(why: str):
     assert lane.wants_load(NOW)
 
 
-def test_a_webhook_has_one_request_at_each_turn_until_it_has_proved_to_work():
-    lane = _lane([])
-    for fresh in (first, second, third := _calls(3)[0]) if False else _calls(3):
-        lane.push(fresh)
+def test_a_webhook_needs_a_turn_for_each_request_until_it_has_proved_to_work_and_again_when_it_is_down():
+    lane = _lane(_calls(3))
     assert lane.needs_turn
+    assert lane.wants_turn(NOW)
+    lane.has_turn = True
+    assert not lane.needs_turn
+    [owed] = _taken(lane)
+    assert lane.needs_turn
+    assert not lane.wants_turn(NOW), "a request is under way"
+    lane.answered(owed)
+    lane.works(NOW)
+    assert not lane.needs_turn
+    for _ in range(lanes.DOWN):
+        assert not lane.needs_turn, "the first failure may be of the one event only"
+        owed = lane.next(NOW)
+        assert owed is not None
+        lane.fails_at(NOW, DOWN, lane.failed(owed))
+    assert lane.needs_turn
+
+
+def test_a_webhook_wants_no_turn_while_there_is_nothing_that_may_be_sent():
+    lane = _lane([])
+    assert not lane.wants_turn(NOW)
+    lane.push(_owed(_call()[0].event, due_at=NOW + 1000))
+    assert not lane.wants_turn(NOW)
+    assert lane.wake_at() == NOW + 1000
+    assert lane.wants_turn(NOW + 1000)
+
+
+def test_of_a_webhook_that_may_be_dead_one_delivery_is_read():
+    lane = Lane(("acme", "log"), LaneState())
+    assert lane.begin_load(NOW) == Look(limit=1, live=False, records=True)
+    lane.load_failed()
+    lane.works(NOW)
+    assert lane.begin_load(NOW) == Look(limit=lanes.ROOM, live=True, records=True)

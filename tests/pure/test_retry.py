@@ -76,11 +76,16 @@ def test_retry_after_is_respected_within_reason(asked: int, waits: int):
     assert retry.judge(outcome, tries=1, expires_at=None, now=NOW, chance=0.0).due_at == NOW + waits * 1000
 
 
-@pytest.mark.parametrize("live", [True, False])
-def test_a_webhooks_own_clock_never_holds_a_single_delivery_back_from_its_schedule(live: bool):
+@given(st.booleans(), st.floats(0, 1))
+def test_a_webhooks_own_clock_never_holds_a_single_delivery_back_from_its_schedule(live: bool, chance: float):
     steps = retry.LIVE_STEPS_S if live else retry.RECORD_STEPS_S
     for fails, step in enumerate(steps, start=1):
-        assert retry.gate(fails, live=live) <= step * 1000
+        assert retry.gate(fails, live=live) <= retry.gate(fails, live=live, chance=chance)
+        assert retry.gate(fails, live=live, chance=chance) <= int(step * 1000 * (1 + retry.SPREAD * chance))
+
+
+def test_webhooks_that_went_down_at_the_same_time_are_not_asked_at_the_same_time():
+    assert len({retry.gate(3, live=False, chance=number / 10) for number in range(11)}) == 11
 
 
 def test_a_webhook_that_is_down_is_asked_every_20_seconds_for_live_events_and_every_minute_for_records():

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, event
 
 from delivery_house import DELIVERED, DOWN, House, status, webhook
 from sample_calls import events_of_call
-from vonal.delivery import retry
+from vonal.delivery import retry, turns
 from vonal.store import lanes
 from vonal.store.database import Database
 from vonal.store.sql import from_ms
@@ -34,6 +34,43 @@ async def test_a_webhook_that_is_down_is_asked_by_one_request_at_a_time(house: H
     assert before <= 10
     await house.pass_time(300)
     assert len(house.sent) - before <= 10
+
+
+async def test_however_many_webhooks_are_down_so_many_are_asked_and_one_that_works_is_among_the_first(house: House):
+    dead = [webhook(f"dead-{number}") for number in range(3 * turns.AT_ONCE)]
+    await house.save(*dead)
+    house.script = lambda hook, _: DELIVERED if hook == "log" else DOWN
+    await house.tell(events_of_call(types=("call.completed",)), push=False)
+    house.now += 1
+    await house.save(webhook(), *dead)
+    await house.tell(events_of_call(types=("call.completed",)), push=False)
+    await house.settle()
+    assert "log" in {one.webhook for one in house.sent}
+    assert len(house.sent) <= turns.AT_ONCE + 2
+    await house.pass_time(4)
+    assert {one.webhook for one in house.sent} == {one.id for one in (webhook(), *dead)}
+
+
+async def test_webhooks_that_work_need_not_wait_for_turns(house: House):
+    hooks = [webhook(f"hook-{number}") for number in range(3 * turns.AT_ONCE)]
+    await house.save(*hooks)
+    await house.tell(events_of_call(types=("call.completed",)), push=False)
+    await house.settle()
+    assert len(house.sent) == len(hooks)
+
+
+async def test_a_webhook_that_is_down_is_looked_at_when_its_time_has_come_or_something_live_is_owed(house: House):
+    house.script = lambda *_: DOWN
+    for _ in range(10):
+        await house.tell(events_of_call(types=("call.completed",)))
+    await house.pass_time(40)
+    look = lanes.any_tenant_due_lanes
+    [(_, state, _)] = await house.db.read(partial(look, now=house.now + 60_000))
+    assert state.fails >= 3
+    assert await house.db.read(partial(look, now=state.next_at - 1)) == []
+    assert await house.db.read(partial(look, now=state.next_at + 60_000)) == [(("acme", "log"), state, False)]
+    await house.tell(events_of_call(at=from_ms(house.now), types=("call.incoming",)), push=False)
+    assert await house.db.read(partial(look, now=house.now)) == [(("acme", "log"), state, True)]
 
 
 async def test_everything_arrives_soon_after_a_webhook_is_back_at_a_bounded_rate(house: House):
@@ -188,5 +225,19 @@ async def test_a_long_backlog_is_never_walked_through(house: House):
             assert not walked, (statement, line)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_a_dead_webhook_is_read_of_in_its_order_not_by_sorting_what_it_was_ever_owed(house: House):
+    told = [one for _ in range(2000) for one in events_of_call(types=("call.completed",))]
+    await house.tell(told, push=False)
+    asked: list[tuple[str, Any]] = []
+    event.listen(house.db.engine, "before_cursor_execute", lambda *it: asked.append((it[2], it[3])))
+    await house.db.write(lambda tx: tx.exec_driver_sql("ANALYZE"))
+    await house.db.read(partial(lanes.waiting, "acme", webhook_id="log", now=house.now, limit=1))
+    for statement, parameters in [one for one in asked.copy() if "LIMIT" in one[0]]:
+        plan = await house.db.read(partial(_plan, statement=statement, parameters=parameters))
+        assert not [line for line in plan if "Seq Scan on delivery" in line or "uq_delivery" in line], plan
+
+
 def _plan(tx: Connection, *, statement: str, parameters: Any) -> list[str]:
-    return [row[3] for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    words = "EXPLAIN QUERY PLAN" if tx.dialect.name == "sqlite" else "EXPLAIN"
+    return [row[-1] for row in tx.exec_driver_sql(f"{words} {statement}", parameters)]

@@ -247,11 +247,11 @@ async def _tell(db: Database, hooks: Sequence[Webhook], calls: int) -> list[str]
 
 
 @asynccontextmanager
-async def _nodes(url: str, *names: str) -> AsyncIterator[list[asyncio.subprocess.Process]]:
+async def _nodes(url: str, *names: str, lease_s: float = LEASE_S) -> AsyncIterator[list[asyncio.subprocess.Process]]:
     script = str(Path(delivery_node.__file__))
     started = [
         await asyncio.create_subprocess_exec(
-            sys.executable, script, url, name, str(LEASE_S), stderr=asyncio.subprocess.DEVNULL
+            sys.executable, script, url, name, str(lease_s), stderr=asyncio.subprocess.DEVNULL
         )
         for name in names
     ]
@@ -319,9 +319,10 @@ async def test_a_newcomer_takes_its_share_while_requests_are_under_way(database_
     async with receiving() as receiver:
         crm, hooks = Crm(receiver), _hooks(receiver, 8)
         await House(db).save(*hooks)
-        async with _nodes(url, "a"):
+        # Long enough that none runs out, however busy the machine is: what was broken off would be sent once more.
+        async with _nodes(url, "a", lease_s=15):
             told = await _tell(db, hooks, 10)
-            async with _nodes(url, "b"):
+            async with _nodes(url, "b", lease_s=15):
                 async with asyncio.timeout(60):
                     while await db.read(_count_owners) < 2:
                         told += await _tell(db, hooks, 1)

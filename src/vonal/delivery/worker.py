@@ -114,6 +114,7 @@ class Worker:
             touched[one.lane] = lane
         for lane in touched.values():
             self._pump(lane)
+        self._feed()
         return for_others
 
     async def sweep(self) -> None:
@@ -121,7 +122,6 @@ class Worker:
         now = self._clock()
         await self._follow_clock(now)
         self._room.tell_slow(now)
-        self._feed()
         due = await self._db.read(partial(lanes.any_tenant_due_lanes, now=now))
         if await self._db.read(partial(lanes.any_tenant_has_late, now=now)):
             dropped = await self._db.write(partial(lanes.any_tenant_expire, now=now))
@@ -131,7 +131,7 @@ class Worker:
             if lane is not None and not (self._room.is_waiting(lane) or self._turns.is_waiting(lane)):
                 lane.reported(live=live)
                 self._pump(lane)
-        self._give_turns()
+        self._feed()
 
     async def _follow_clock(self, now: int) -> None:
         """Times that were noted by a clock since set back would be waited for too long."""
@@ -241,9 +241,7 @@ class Worker:
         if lane.needs_turn:
             if lane.wants_turn(now):
                 self._turns.ask(lane)
-                self._give_turns()
-            else:
-                self._set_timer(lane, now)
+            self._set_timer(lane, now)
             return
         while self._room.has_place(lane):
             if (owed := lane.next(now)) is None:
@@ -256,15 +254,6 @@ class Worker:
             self._task(self._load(lane, lane.begin_load(now)))
         self._set_timer(lane, now)
 
-    def _give_turns(self) -> None:
-        while (lane := self._turns.next(self._time.steady())) is not None:
-            self._pump(lane)
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-            self._next_turn = None
-        if (wait_s := self._turns.wait_s()) is not None:
-            self._next_turn = asyncio.get_running_loop().call_later(wait_s, self._give_turns)
-
     def _is_ours(self, lane: Lane) -> bool:
         return self._holds(lane) and not self._leases.is_leaving(lane.shard)
 
@@ -272,8 +261,17 @@ class Worker:
         return self._lanes.get(lane.key) is lane and self._leases.epoch(lane.shard) == lane.epoch
 
     def _feed(self) -> None:
-        while (lane := self._room.next_fed()) is not None:
+        while (lane := self._room.next_fed() or self._turns.next(self._time.steady())) is not None:
             self._pump(lane)
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        if (wait_s := self._turns.wait_s()) is not None:
+            self._next_turn = asyncio.get_running_loop().call_later(wait_s, self._feed)
+
+    def _go_on(self, lane: Lane) -> None:
+        self._pump(lane)
+        self._feed()
 
     def _set_timer(self, lane: Lane, now: int) -> None:
         if (timer := self._timers.pop(lane.key, None)) is not None:
@@ -281,7 +279,7 @@ class Worker:
         wake_at = lane.wake_at()
         if wake_at is not None and wake_at > now:
             delay = min(wake_at - now, 3_600_000) / 1000
-            self._timers[lane.key] = asyncio.get_running_loop().call_later(delay, self._pump, lane)
+            self._timers[lane.key] = asyncio.get_running_loop().call_later(delay, self._go_on, lane)
 
     def _task(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -318,8 +316,7 @@ class Worker:
             self._our_fault(lane, owed, at)
         else:
             self._judge(lane, owed, result, at)
-        self._pump(lane)
-        self._feed()
+        self._go_on(lane)
 
     async def _try(self, owed: Owed, flight: Flight) -> Outcome | Unsendable | None:
         try:
@@ -393,6 +390,7 @@ class Worker:
             touched[one.owed.lane] = lane
         for lane in touched.values():
             self._pump(lane)
+        self._feed()
 
 
 def _host(url: str) -> str:
