@@ -49,7 +49,7 @@ def page(asked: Asked, template: str, *, status: int = 200, **given: Any) -> Res
     # Forms' tokens are another each time, so what is packed beside them cannot be guessed by length (BREACH).
     if len(content) > _WORTH_PACKING and "gzip" in asked.request.headers.get("accept-encoding", ""):
         content, headers["Content-Encoding"] = gzip.compress(content, 6, mtime=0), "gzip"
-    answer = Response(content=content, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+    answer = Response(content=content, status_code=status, media_type="text/html", headers=headers)
     if said is not None:
         answer.cookies.append(cookie(None, secure=asked.secure))
     return answer
@@ -57,7 +57,7 @@ def page(asked: Asked, template: str, *, status: int = 200, **given: Any) -> Res
 
 def plain(text: str, *, status: int) -> Response[bytes]:
     """A sentence for a script to show."""
-    return Response(content=text.encode(), status_code=status, media_type="text/plain; charset=utf-8", headers=HEADERS)
+    return Response(content=text.encode(), status_code=status, media_type="text/plain", headers=HEADERS)
 
 
 def go(asked: Asked, path: str, *, said: str | Said | None = None) -> Response[Any]:
