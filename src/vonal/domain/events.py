@@ -72,7 +72,7 @@ def iso(at: datetime | None) -> str | None:
     """UTC ISO 8601 with milliseconds and a Z, as everywhere on the wire."""
     if at is None:
         return None
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _party(party: Party, *, called: bool = False) -> dict[str, Any]:

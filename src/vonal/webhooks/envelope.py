@@ -206,11 +206,13 @@ def _query(readable: dict[str, str], webhook: Webhook) -> dict[str, str]:
 
 def _encoded(envelope: bytes, flat: Mapping[str, str], webhook: Webhook) -> tuple[str, bytes]:
     key = _key(webhook)
+    if key is None and webhook.encoding != "form":
+        return "application/json", envelope
     payload = envelope.decode() if key is None else sealed(envelope, key)
     if webhook.encoding == "form":
         form = urlencode({**(flat if key is None else {}), "payload": payload})
         return "application/x-www-form-urlencoded", form.encode()
-    return "application/json" if key is None else "application/jose", payload.encode()
+    return "application/jose", payload.encode()
 
 
 def _url(url: str, params: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 
 from msgspec import Struct
@@ -67,9 +67,18 @@ class Preparer:
         """`send` for the delivery's worker: what a webhook's answer asks for is known when the next request is made."""
         return self._follow_ups.listening(send)
 
-    @asynccontextmanager
-    async def prepare(self, owed: Owed) -> AsyncIterator[Request | Unsendable]:
+    def prepare(self, owed: Owed) -> AbstractAsyncContextManager[Request | Unsendable]:
         """The request, or why there is none. Raises RequestNotMade."""
+        known = self._known.get(owed.event.tenant_id)
+        if known is not None and known.done() and not known.cancelled() and known.exception() is None:
+            tenant = known.result()
+            webhook = tenant.webhooks.get(owed.webhook_id)
+            if webhook is not None and webhook.enabled and _is_plain(webhook):  # most are, and need wait for nothing
+                return nullcontext(self._request(owed, webhook, self._setting(owed, tenant, webhook)))
+        return self._prepared(owed)
+
+    @asynccontextmanager
+    async def _prepared(self, owed: Owed) -> AsyncIterator[Request | Unsendable]:
         tenant = await self._tenant(owed.event.tenant_id)
         webhook = tenant.webhooks.get(owed.webhook_id)
         if webhook is None:
@@ -151,6 +160,10 @@ class Preparer:
                     raise
                 # deleted in the meantime: the address in the envelope says so too
         return sounds
+
+
+def _is_plain(webhook: Webhook) -> bool:
+    return webhook.dialect == "native" and webhook.recording != "inline"
 
 
 def _known(tenant: Tenant) -> _Known:

@@ -18,6 +18,7 @@ from vonal.domain.delivery import Outcome, Request, Withdrawn
 from vonal.domain.directory import Tls
 from vonal.domain.errors import Fault
 from vonal.webhooks import guard
+from vonal.webhooks.transfers import Transfers
 
 CONNECT_TIMEOUT_MS = 3000
 LONGEST_ANSWER = 64 * 1024  # bytes; of the head, with all 1xx before it, as many again
@@ -69,8 +70,7 @@ class CurlSender:
 
     def __init__(self, allow: tuple[guard.IPNetwork, ...] = ()) -> None:
         self._allow = allow
-        self._multi = pycurl.AsyncCurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, IDLE_CONNECTIONS)
+        self._transfers = Transfers(IDLE_CONNECTIONS)
         self._idle: list[_Handle] = []
 
     async def send(self, request: Request) -> Outcome:
@@ -80,7 +80,7 @@ class CurlSender:
         began = time.monotonic()
         failure: pycurl.error | None = None
         try:
-            await self._multi.perform(handle.curl)
+            await self._transfers.perform(handle.curl)
         except pycurl.error as fault:
             failure = fault
         outcome = handle.outcome(failure, int((time.monotonic() - began) * 1000))
@@ -92,7 +92,7 @@ class CurlSender:
 
     async def close(self) -> None:
         """Ends all connections."""
-        await self._multi.aclose()
+        self._transfers.close()
         for handle in self._idle:
             handle.curl.close()
 
