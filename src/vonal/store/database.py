@@ -9,6 +9,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -26,6 +27,7 @@ Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
 MAX_GROUP = 256
 READERS = 4
+FRESH_S = 1.0
 STALL_S = 10.0  # a process that does not go on with its transaction for so long is taken for frozen
 
 
@@ -41,6 +43,8 @@ class Database:
     def __init__(self, url: str, *, owner: bool = False, vault: Vault | None = None, stall_s: float = STALL_S) -> None:
         self.engine = _engine(url, owner=owner, options={OPTION: vault}, stall_s=stall_s)
         self._writing = self.engine.execution_options(vonal_writes=True)
+        self._connection: Connection | None = None
+        self._used_at = 0.0
         self._waiting: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
@@ -80,16 +84,19 @@ class Database:
                 group.append(self._waiting.get())
             last = None in group
             self._commit([one for one in group if one is not None and one[1].set_running_or_notify_cancel()])
+        self._let_go()
 
     def _commit(self, group: list[tuple[Work[Any], Future[Any]]]) -> None:
         if not group:
             return
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            with self._writing.begin() as connection:
+            connection = self._connected()
+            with connection.begin():
                 alone = len(group) == 1
                 outcomes = [(done, *_run(work, connection, alone=alone)) for work, done in group]
         except Exception as fault:  # noqa: BLE001 - the commit's own failure belongs to everybody in the group
+            self._let_go()
             outcomes = [(done, None, fault) for _, done in group]
         for done, result, failure in outcomes:
             if failure is None:
@@ -97,19 +104,36 @@ class Database:
             else:
                 done.set_exception(failure)
 
+    def _connected(self) -> Connection:
+        """The writer's connection; one that has rested is asked first whether it is still there."""
+        now = time.monotonic()
+        if now - self._used_at > FRESH_S:
+            self._let_go()
+        self._used_at = now
+        if self._connection is None:
+            self._connection = self._writing.connect()
+        return self._connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
 
 def _run(work: Work[Any], connection: Connection, *, alone: bool) -> tuple[Any, BaseException | None]:
     if alone:
         return work(connection), None
+    connection.exec_driver_sql("SAVEPOINT piece")
     try:
-        with connection.begin_nested():
-            return work(connection), None
-    except DBAPIError as fault:
-        if fault.connection_invalidated:
+        result = work(connection)
+    except Exception as fault:
+        if isinstance(fault, DBAPIError) and fault.connection_invalidated:
             raise
+        connection.exec_driver_sql("ROLLBACK TO piece")
+        connection.exec_driver_sql("RELEASE piece")
         return None, fault
-    except Exception as fault:  # noqa: BLE001 - handed to the one who waits for this piece of work
-        return None, fault
+    connection.exec_driver_sql("RELEASE piece")
+    return result, None
 
 
 def _engine(url: str, *, owner: bool, options: dict[str, Any], stall_s: float) -> Engine:

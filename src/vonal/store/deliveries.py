@@ -98,9 +98,11 @@ def any_tenant_enqueue(tx: Connection, pairs: Sequence[tuple[CallEvent, Webhook]
     ids = _new_ids(len(pairs), to_ms(now))
     owed = [_owe(id_, event, hook, to_ms(now)) for id_, (event, hook) in zip(ids, pairs, strict=True)]
     rows = [_row(one, off=one.lane in off, now=to_ms(now)) for one in owed]
-    added = sql.insert(tx, table, rows, ending=f"{sql.NOTHING} RETURNING id, state")
-    fresh = {id_ for id_, state in added if state == OPEN}
-    return [one for one in owed if one.id in fresh]
+    open_ = [one for one, row in zip(owed, rows, strict=True) if row["state"] == OPEN]
+    if sql.insert(tx, table, rows, ending=sql.NOTHING) == len(rows):
+        return open_
+    fresh = set(tx.execute(select(table.c.id).where(table.c.id.in_(ids))).scalars())  # some were owed already
+    return [one for one in open_ if one.id in fresh]
 
 
 def find(tenant_id: str, tx: Connection, delivery_id: str) -> Delivery:

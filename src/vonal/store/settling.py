@@ -1,7 +1,6 @@
 """Writes down what became of attempts, in one transaction: attempts, the deliveries' states, the lanes' clocks."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
@@ -27,8 +26,8 @@ def any_tenant_settle(tx: Connection, results: Sequence[Settled], *, node: str |
         results = [one for one in results if held.get(one.shard) == one.epoch]
     tried = [_attempt(one) for one in results if one.outcome is not None]
     sql.insert(tx, attempt, tried, ending=sql.NOTHING)
-    for piece in sql.pieces([_change(one) for one in results]):
-        tx.exec_driver_sql(_changes(tx.dialect.name, len(piece)), tuple(value for row in piece for value in row))
+    for source, values in sql.sources(tx, table, [_change(one) for one in results]) if results else ():
+        tx.exec_driver_sql(f"WITH v ({_COLUMNS}) AS ({source}) {_UPDATE}", values)
     clocks = {one.owed.lane: one.lane for one in results if one.lane is not None}
     sql.upsert(tx, lane, [_clock(key, state) for key, state in clocks.items()], key=["tenant_id", "webhook_id"])
     for one in results:
@@ -48,45 +47,27 @@ def _follow_up(tenant_id: str, tx: Connection, one: Settled) -> None:
         notices.add(tenant_id, tx, type=one.notice, webhook_id=webhook_id, detail=detail, at=one.done_at)
 
 
-_COLUMNS = {
-    "id": "text",
-    "state": "smallint",
-    "attempts": "integer",
-    "tries": "integer",
-    "due_at": "bigint",
-    "done_at": "bigint",
-    "last_status": "integer",
-    "last_error": "text",
-}
+# What the webhook took counts as delivered even if it was closed meanwhile; else what is closed stays as it is.
+_KEPT = "CASE WHEN v.state = 1 OR delivery.state = 0 THEN v.{0} ELSE delivery.{0} END"
+_COLUMNS = "id, state, attempts, tries, due_at, done_at, last_status, last_error"
+_CHANGED = [f"{name} = v.{name}" for name in ("attempts", "tries", "due_at", "last_status", "last_error")]
+_CHANGED += [f"{name} = {_KEPT.format(name)}" for name in ("state", "done_at")]
+_UPDATE = f"UPDATE delivery SET {', '.join(_CHANGED)} FROM v WHERE delivery.id = v.id"  # noqa: S608 - our own names
 
 
-@lru_cache(maxsize=16)
-def _changes(dialect: str, height: int) -> str:
-    mark = sql.placeholder(dialect)
-    row = [mark if dialect == "sqlite" else f"{mark}::{kind}" for kind in _COLUMNS.values()]
-    values = ", ".join([f"({', '.join(row)})"] * height)
-    kept = "CASE WHEN v.state = 1 OR delivery.state = 0 THEN v.{0} ELSE delivery.{0} END"
-    changed = [f"{name} = v.{name}" for name in ("attempts", "tries", "due_at", "last_status", "last_error")]
-    changed += [f"{name} = {kept.format(name)}" for name in ("state", "done_at")]
-    return (
-        f"WITH v ({', '.join(_COLUMNS)}) AS (VALUES {values}) "  # noqa: S608 - nothing here comes from outside
-        f"UPDATE delivery SET {', '.join(changed)} FROM v WHERE delivery.id = v.id"
-    )
-
-
-def _change(one: Settled) -> tuple[Any, ...]:
+def _change(one: Settled) -> dict[str, Any]:
     """In the order of _COLUMNS."""
     outcome, made = one.outcome, 0 if one.outcome is None else 1
-    return (
-        one.owed.id,
-        NUMBER_OF[one.state],
-        one.owed.attempts + made,
-        one.owed.tries + made,
-        one.due_at,
-        None if one.state == "open" else one.done_at,
-        outcome.status if outcome else None,
-        one.note or (outcome.error if outcome else None),
-    )
+    return {
+        "id": one.owed.id,
+        "state": NUMBER_OF[one.state],
+        "attempts": one.owed.attempts + made,
+        "tries": one.owed.tries + made,
+        "due_at": one.due_at,
+        "done_at": None if one.state == "open" else one.done_at,
+        "last_status": outcome.status if outcome else None,
+        "last_error": one.note or (outcome.error if outcome else None),
+    }
 
 
 def _attempt(one: Settled) -> dict[str, Any]:

@@ -9,16 +9,20 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table
+import msgspec
+from sqlalchemy import Connection, Dialect, LargeBinary, Table
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-ROWS_AT_ONCE = (64, 16, 4, 1)  # few sizes, so that the drivers keep the statements prepared
+ROWS_AT_ONCE = (128, 64, 32, 16, 8, 4, 2, 1)  # few sizes, so that the driver keeps the statements prepared
+LONGEST_TEXT = 1024  # rows
 LONGEST_CURSOR = 18  # digits; fits into both databases' integers
 NOTHING = "ON CONFLICT DO NOTHING"
+Row = Mapping[str, Any]
+_encode = msgspec.json.Encoder().encode
 
 
-def upsert(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]) -> None:
+def upsert(tx: Connection, table: Table, rows: Sequence[Row], *, key: Sequence[str]) -> None:
     """Inserts the rows; where one with the same `key` columns stands, its other given columns are overwritten.
 
     All rows have the same columns, and no two the same key.
@@ -27,22 +31,32 @@ def upsert(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, k
         insert(tx, table, rows, ending=_overwriting(tuple(rows[0]), tuple(key)))
 
 
-def insert(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, ending: str = "") -> list[Any]:
-    """Inserts the rows, which all have the same columns. What an `ending` such as RETURNING yields comes back."""
+def insert(tx: Connection, table: Table, rows: Sequence[Row], *, ending: str = "") -> int:
+    """Inserts the rows, which all have the same columns; how many there are now because of it."""
     if not rows:
-        return []
-    start = f"INSERT INTO {_quoted(table.name)} ({', '.join(map(_quoted, rows[0]))}) VALUES"
-    found: list[Any] = []
-    for piece in pieces(rows):
-        statement = _with_values(tx.dialect.name, start, len(rows[0]), len(piece), ending)
-        result = tx.exec_driver_sql(statement, tuple(value for row in piece for value in row.values()))
-        if result.returns_rows:
-            found += result.all()
-    return found
+        return 0
+    columns = tuple(rows[0])
+    start = f"INSERT INTO {_quoted(table.name)} ({', '.join(map(_quoted, columns))})"
+    given = sources(tx, table, rows)
+    return sum(tx.exec_driver_sql(f"{start} {source} {ending}", values).rowcount for source, values in given)
 
 
-def pieces(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """The rows in pieces of a few sizes."""
+def sources(tx: Connection, table: Table, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """The rows as queries that yield them, each with its values. They all have the same columns, which are `table`'s.
+
+    SQLite gets a list of values, in pieces of a few sizes. PostgreSQL gets one text: its driver reads a statement with
+    many values anew each time, and its server makes a plan for it.
+    """
+    columns, dialect = tuple(rows[0]), tx.dialect
+    if dialect.name == "sqlite":
+        for piece in _pieces(rows):
+            yield _values(len(columns), len(piece)), tuple(value for row in piece for value in row.values())
+    else:
+        for begin in range(0, len(rows), LONGEST_TEXT):
+            yield _records(dialect, table, columns), (_encode(rows[begin : begin + LONGEST_TEXT]).decode(),)
+
+
+def _pieces(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     begin = 0
     while begin < len(rows):
         size = next(one for one in ROWS_AT_ONCE if one <= len(rows) - begin)
@@ -56,9 +70,18 @@ def placeholder(dialect: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _with_values(dialect: str, start: str, width: int, height: int, ending: str) -> str:
-    row = f"({', '.join([placeholder(dialect)] * width)})"
-    return f"{start} {', '.join([row] * height)} {ending}"
+def _values(width: int, height: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"VALUES {', '.join([row] * height)}"
+
+
+@lru_cache(maxsize=1024)
+def _records(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> str:
+    of_bytes = {name for name in columns if isinstance(table.c[name].type, LargeBinary)}
+    kinds = {name: "text" if name in of_bytes else table.c[name].type.compile(dialect) for name in columns}
+    taken = [f"decode({_quoted(name)}, 'base64')" if name in of_bytes else _quoted(name) for name in columns]
+    typed = ", ".join(f"{_quoted(name)} {kind}" for name, kind in kinds.items())
+    return f"SELECT {', '.join(taken)} FROM json_to_recordset(%s::json) AS given({typed})"  # noqa: S608 - our own names
 
 
 @lru_cache(maxsize=1024)
