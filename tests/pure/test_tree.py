@@ -11,7 +11,8 @@ from documents import ROOT
 
 LONGEST_FILE = 400  # lines
 LONGEST_FUNCTION = 50
-FOLDERS = ("src", "tests", "docs", "tools", "bench", ".ci")
+FOLDERS = ("src", "tests", "docs", "tools", "bench", "web", ".ci")
+GENERATED = {"__pycache__", "node_modules", "static", "static.new"}
 TEXT = {
     "",
     ".py",
@@ -29,6 +30,8 @@ TEXT = {
     ".mako",
     ".php",
     ".mjs",
+    ".ts",
+    ".po",
 }
 CODE = sorted(ROOT.glob("src/**/*.py"))
 UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
@@ -44,7 +47,7 @@ URL = re.compile(r"\b(?:https?|ftp|wss?)://(?:[^\s/@\"']*@)?([A-Za-z0-9.-]+\.[A-
 
 
 def _files() -> list[Path]:
-    inside = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts)
+    inside = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if not GENERATED & {*path.parts})
     files = [path for path in [*ROOT.iterdir(), *inside] if path.is_file() and path.suffix in TEXT]
     return sorted(path for path in files if path.name != Path(__file__).name)
 

@@ -1,7 +1,10 @@
 // htmx, set up for a strict policy: what it may do stands in the page's <meta name="htmx-config">.
+import htmx from "htmx.org";
 import "htmx-ext-sse";
 import { text } from "./dom";
 import { toast } from "./toasts";
+
+Object.assign(window, { htmx }); // under the name that htmx's own documentation gives it
 
 interface Asked extends Event {
   detail: { verb: string; headers: Record<string, string> };
