@@ -29,6 +29,7 @@ from vonal.domain.call import Call, Leg
 from vonal.domain.directory import ApiKey, ApiUser, Directory, Extension, Number, Outbound, Tenant, Trunk, Webhook
 from vonal.domain.errors import RecordingDeleted, RecordingIdUndecodable, RecordingNotFound, RecordingNotReady
 from vonal.store import calls
+from vonal.store import directory as directories
 from vonal.store.database import Database
 from vonal.webhooks import check as webhook_check
 from vonal.webhooks import guard
@@ -88,6 +89,7 @@ class House:
         self.facts_until: datetime | None = None
         self.wrong: str | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.directory = DIRECTORY  # the one in effect
         self.url = ""
         self.steady = 1000.0
         self.allow: tuple[guard.IPNetwork, ...] = LOOPBACK  # what a webhook's URL may name, beside the internet
@@ -100,18 +102,17 @@ class House:
         )
 
     def services(self, base_url: str = "http://127.0.0.1") -> Services:
-        tenants = {one.id: one for one in DIRECTORY.tenants}
         return Services(
             db=self.db,
             authenticator=Authenticator(self.db),
             originator=Originator(
-                self.db, self.telephony, tenant=tenants.get, abandon=self._abandon, steady=lambda: self.steady
+                self.db, self.telephony, tenant=self.tenant, abandon=self._abandon, steady=lambda: self.steady
             ),
-            control=Control(self.db, self.telephony, tenant=tenants.get),
+            control=Control(self.db, self.telephony, tenant=self.tenant),
             waiters=self.waiters,
             broadcast=self.broadcast,
             signer=Signer([b"an-older-secret-0123", b"a-newer-secret-45678"]),
-            tenant=tenants.get,
+            tenant=self.tenant,
             phones=self.telephony.phones,
             open_recording=self._open,
             probes={"database": self._probe},
@@ -142,7 +143,11 @@ class House:
             self.loop.call_soon_threadsafe(self.waiters.notify, call)
         return call
 
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        return next((one for one in self.directory.tenants if one.id == tenant_id), None)
+
     async def _taken_in(self, _version: int) -> None:
+        self.directory = await self.db.read(directories.any_tenant_load)
         self.preparer.forget()
 
     async def _no_sound(self, _tenant_id: str, _recording_id: str) -> bytes:

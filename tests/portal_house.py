@@ -14,6 +14,7 @@ from vonal.app.portal import portal_of
 from vonal.domain.users import ROLES, Membership, Role, User
 from vonal.portal.app import COOKIE, routes
 from vonal.portal.faults import for_people
+from vonal.store import directory as directories
 from vonal.store import users
 from vonal.store.database import Database
 from vonal.users.sessions import Sessions, csrf_token
@@ -72,4 +73,4 @@ def running(db: Database) -> Iterator[PortalHouse]:
 
 
 def _routes(services: Services) -> list[Any]:
-    return routes(portal_of(services, directory=lambda: api_house.DIRECTORY))
+    return routes(portal_of(services, directory=lambda: services.db.read_now(directories.any_tenant_load)))

@@ -41,7 +41,7 @@ MACHINE = re.compile(r"(?<![\w.{}])/(work|home|root|opt/(?!vonal)|mnt|Users)/[\w
 HOSTS = re.compile(
     r"([\w-]+\.)*(example|invalid|test|localhost|local|internal)$|(www\.)?example\.(com|org|net)$|[\d.]+$|\[?[\da-f:.]+\]?$"
     r"|(www\.)?(apache\.org|asterisk\.org|w3\.org|standardwebhooks\.com|rfc-editor\.org|sqlite\.org|json-schema\.org)$"
-    r"|developer\.sipgate\.io$|docs\.zammad\.org$|github\.com$|docs\.asterisk\.org$|datatracker\.ietf\.org$|[a-z]$"
+    r"|developer\.sipgate\.io$|www\.linphone\.org$|docs\.zammad\.org$|github\.com$|docs\.asterisk\.org$|datatracker\.ietf\.org$|[a-z]$"
 )
 URL = re.compile(r"\b(?:https?|ftp|wss?)://(?:[^\s/@\"']*@)?([A-Za-z0-9.-]+\.[A-Za-z]{2,})")
 

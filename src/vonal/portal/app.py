@@ -10,7 +10,23 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from vonal.domain.errors import InvalidRequest, ScopeMissing, VonalError
-from vonal.portal import assets, delivery_log, faults, language, overview, sign_in, webhook_list, words
+from vonal.portal import (
+    access,
+    assets,
+    company,
+    delivery_log,
+    extensions,
+    faults,
+    language,
+    numbers,
+    overview,
+    phone_setup,
+    recording_rules,
+    sign_in,
+    undo,
+    webhook_list,
+    words,
+)
 from vonal.portal.asked import Asked, Form, Viewer
 from vonal.portal.page import go
 from vonal.portal.route import Needs, Route
@@ -25,6 +41,13 @@ ROUTES: tuple[Route, ...] = (
     *webhook_list.ROUTES,
     *delivery_log.ROUTES,
     *language.ROUTES,
+    *extensions.ROUTES,
+    *phone_setup.ROUTES,
+    *numbers.ROUTES,
+    *recording_rules.ROUTES,
+    *company.ROUTES,
+    *access.ROUTES,
+    *undo.ROUTES,
 )
 _STRICT_TRANSPORT = "max-age=31536000"
 

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import phonenumbers
+from babel import Locale
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
 
@@ -22,6 +23,7 @@ def filters(language: Language) -> Mapping[str, Callable[..., Any]]:
         "length": length,
         "decimal": partial(decimal, language=language),
         "phone": phone,
+        "country": partial(country, language=language),
     }
 
 
@@ -31,6 +33,11 @@ def when(at: datetime | int | None, zone: str, style: str = "medium", *, languag
         return NOTHING
     moment = datetime.fromtimestamp(at / 1000, UTC) if isinstance(at, int) else at
     return format_datetime(moment, style, tzinfo=ZoneInfo(zone), locale=language)
+
+
+def country(code: str, *, language: Language) -> str:
+    """The country (ISO 3166) as the language calls it."""
+    return str(Locale(language).territories.get(code, code))
 
 
 def length(seconds: float | None) -> str:

@@ -12,6 +12,7 @@ from vonal.directory.editing import Editor
 from vonal.directory.webhooks import Webhooks
 from vonal.domain.directory import Directory, Tenant
 from vonal.domain.telephony import Phone
+from vonal.portal.shelf import Shelf
 from vonal.store.database import Database
 from vonal.users.sessions import Sessions
 from vonal.webhooks.trial import Trials
@@ -42,4 +43,5 @@ class Portal:
     probes: Mapping[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
     base_url: str
     sip_server: str = "127.0.0.1:5060"
+    shelf: Shelf = field(default_factory=Shelf)
     secure: bool = False

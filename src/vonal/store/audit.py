@@ -34,6 +34,13 @@ def listing(
     return _page(tx, select(table).where(table.c.tenant_id == tenant_id), kind=kind, after=after, limit=limit)
 
 
+def made(tenant_id: str, tx: Connection, kind: str) -> dict[str, Entry]:
+    """The last entry about the making of each thing of this kind, by its name."""
+    mine = (table.c.tenant_id == tenant_id, table.c.kind == kind, table.c.action == "add")
+    rows = tx.execute(select(table).where(*mine).order_by(table.c.position))
+    return {row.name: _entry(row) for row in rows}
+
+
 def any_tenant_listing(
     tx: Connection, *, kind: str | None = None, after: str | None = None, limit: int = 100
 ) -> tuple[list[Entry], str | None]:

@@ -5,12 +5,15 @@ from datetime import datetime
 from typing import Any, cast
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select, update
 
 from vonal.domain.call import Call, Recording, RecordingState
 from vonal.domain.sound import Format, Outcome, Reason
 from vonal.store.sql import from_ms, to_ms, upsert
+from vonal.store.tables import call as call_table
 from vonal.store.tables import recording as table
+
+_DAY = 86_400_000  # ms
 
 
 class StoredRecording(Struct, frozen=True, kw_only=True):
@@ -58,6 +61,41 @@ def settle(tenant_id: str, tx: Connection, outcome: Outcome, *, delete_at: datet
         changed["delete_at"] = to_ms(delete_at)
     query = update(table).where(table.c.tenant_id == tenant_id, table.c.id == done.id, table.c.state == before)
     return tx.execute(query.values(changed)).rowcount > 0
+
+
+def count_before(tenant_id: str, tx: Connection, before: datetime, *, most: int) -> int:
+    """How many ready recordings are of calls that began before; counts no further than `most`."""
+    found = _ready(tenant_id).where(call_table.c.started_at < to_ms(before)).with_only_columns(table.c.id).limit(most)
+    return int(tx.execute(select(func.count()).select_from(found.subquery())).scalar_one())
+
+
+def delete_sooner(
+    tenant_id: str, tx: Connection, *, days: int, after: tuple[int, str] = (0, ""), limit: int = 500
+) -> tuple[int, tuple[int, str] | None]:
+    """Lets no ready recording be kept for longer than `days` from its call's beginning, among the `limit` that follow.
+
+    Returns how many go sooner now, and what to give as `after` the next time; None when there are no more.
+    """
+    started, id_ = after
+    later = or_(call_table.c.started_at > started, and_(call_table.c.started_at == started, table.c.id > id_))
+    columns = (call_table.c.started_at, table.c.id, table.c.created_at, table.c.delete_at)
+    query = _ready(tenant_id).where(call_table.c.started_at >= started, later).with_only_columns(*columns)
+    rows = tx.execute(query.order_by(call_table.c.started_at, table.c.id).limit(limit)).all()
+    sooner = {row.id: row.created_at + days * _DAY for row in rows}
+    changed = [row.id for row in rows if row.delete_at is None or row.delete_at > sooner[row.id]]
+    for one in changed:
+        mine = update(table).where(table.c.tenant_id == tenant_id, table.c.id == one)
+        tx.execute(mine.values(delete_at=sooner[one]))
+    return len(changed), (rows[-1].started_at, rows[-1].id) if len(rows) == limit else None
+
+
+def _ready(tenant_id: str) -> Select[Any]:
+    """By way of the tenant's calls, for which there is an index."""
+    joined = call_table.join(
+        table, and_(table.c.call_id == call_table.c.id, table.c.tenant_id == call_table.c.tenant_id)
+    )
+    mine = (call_table.c.tenant_id == tenant_id, call_table.c.has_recording, table.c.state == "ready")
+    return select(table).select_from(joined).where(*mine)
 
 
 def any_tenant_keep(tx: Connection, calls: Iterable[Call], formats: Mapping[str, Format]) -> None:
