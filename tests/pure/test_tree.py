@@ -12,7 +12,7 @@ from documents import ROOT
 LONGEST_FILE = 400  # lines
 LONGEST_FUNCTION = 50
 FOLDERS = ("src", "tests", "docs", "tools", "bench", "web", ".ci")
-GENERATED = {"__pycache__", "node_modules", "static", "static.new"}
+GENERATED = re.compile(r"/(__pycache__|node_modules|portal/static(\.new)?)/")
 TEXT = {
     "",
     ".py",
@@ -47,7 +47,7 @@ URL = re.compile(r"\b(?:https?|ftp|wss?)://(?:[^\s/@\"']*@)?([A-Za-z0-9.-]+\.[A-
 
 
 def _files() -> list[Path]:
-    inside = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if not GENERATED & {*path.parts})
+    inside = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if not GENERATED.search(str(path)))
     files = [path for path in [*ROOT.iterdir(), *inside] if path.is_file() and path.suffix in TEXT]
     return sorted(path for path in files if path.name != Path(__file__).name)
 
