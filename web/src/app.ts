@@ -4,5 +4,6 @@ import "./lib/copy";
 import "./lib/dialogs";
 import "./lib/menus";
 import "./lib/navigation";
+import "./lib/tables";
 import "./lib/themes";
 import "./lib/toasts";
