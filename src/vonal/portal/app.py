@@ -24,7 +24,9 @@ from vonal.portal import (
     recording_rules,
     sign_in,
     undo,
+    webhook_guide,
     webhook_list,
+    webhook_replay,
     words,
 )
 from vonal.portal.asked import Asked, Form, Viewer
@@ -39,6 +41,8 @@ ROUTES: tuple[Route, ...] = (
     *sign_in.ROUTES,
     *overview.ROUTES,
     *webhook_list.ROUTES,
+    *webhook_guide.ROUTES,
+    *webhook_replay.ROUTES,
     *delivery_log.ROUTES,
     *language.ROUTES,
     *extensions.ROUTES,

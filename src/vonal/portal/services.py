@@ -8,6 +8,7 @@ from vonal.calls.control import Control
 from vonal.calls.limits import Limiter
 from vonal.calls.originate import Originator
 from vonal.calls.playback import Opened
+from vonal.delivery.replaying import Replays
 from vonal.directory.editing import Editor
 from vonal.directory.webhooks import Webhooks
 from vonal.domain.directory import Directory, Tenant
@@ -41,6 +42,7 @@ class Portal:
     tenant: Callable[[str], Tenant | None]
     directory: Callable[[], Directory]
     probes: Mapping[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
+    replays: Replays = field(default_factory=Replays)
     base_url: str
     sip_server: str = "127.0.0.1:5060"
     shelf: Shelf = field(default_factory=Shelf)

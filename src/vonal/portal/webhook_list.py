@@ -56,7 +56,7 @@ async def listing(portal: Portal, asked: Asked) -> Response[bytes]:
 
 async def show(portal: Portal, asked: Asked, webhook_id: str | None = None) -> Response[bytes]:
     """One of them: what it sends where, how it is doing, and its deliveries."""
-    hook = await _hook(portal, asked, webhook_id or asked.path["id"])
+    hook = await find(portal, asked, webhook_id or asked.path["id"])
     told, _ = await portal.db.read(partial(notices.listing, asked.tenant.id))
     log = await delivery_log.read(portal, asked, webhook=hook.webhook.id)
     if asked.is_fragment and asked.one("part") == "health":
@@ -78,7 +78,7 @@ async def resume(portal: Portal, asked: Asked) -> Response[bytes]:
 
 async def ask_to_remove(portal: Portal, asked: Asked) -> Response[bytes]:
     """What would be lost."""
-    return page(asked, "webhooks/remove.html", hook=await _hook(portal, asked, asked.path["id"]))
+    return page(asked, "webhooks/remove.html", hook=await find(portal, asked, asked.path["id"]))
 
 
 async def remove(portal: Portal, asked: Asked) -> Response[bytes]:
@@ -106,7 +106,8 @@ async def _switch(portal: Portal, asked: Asked, *, enabled: bool) -> Response[An
     return go(asked, "/webhooks" if asked.one("from") == "list" else page_of(webhook_id))
 
 
-async def _hook(portal: Portal, asked: Asked, webhook_id: str) -> Hook:
+async def find(portal: Portal, asked: Asked, webhook_id: str) -> Hook:
+    """The tenant's webhook of this id. Raises WebhookNotFound."""
     return (await _hooks(portal, asked, [await portal.webhooks.find(asked.tenant.id, webhook_id)]))[0]
 
 
