@@ -19,6 +19,9 @@ from vonal.portal import (
     faults,
     language,
     numbers,
+    operator,
+    operator_tenants,
+    operator_trunks,
     overview,
     phone_setup,
     recording_rules,
@@ -52,6 +55,9 @@ ROUTES: tuple[Route, ...] = (
     *company.ROUTES,
     *access.ROUTES,
     *undo.ROUTES,
+    *operator.ROUTES,
+    *operator_tenants.ROUTES,
+    *operator_trunks.ROUTES,
 )
 _STRICT_TRANSPORT = "max-age=31536000"
 
