@@ -12,7 +12,7 @@ const HERE = import.meta.dirname;
 const PORTAL = join(HERE, "../src/vonal/portal");
 const STATIC = join(PORTAL, "static");
 const NEW = `${STATIC}.new`;
-const TARGET = ["chrome111", "firefox121", "safari16.4"]; // color-mix and :has(), which Tabler and we use
+const TARGET = ["chrome123", "firefox121", "safari17.5"]; // light-dark() and :has(), which Tabler and we use
 
 const manifest = {};
 

@@ -1,19 +1,13 @@
 """The portal without a mouse: everything is reached, dialogs hold the focus, and what was chosen stays."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-import portal_house
-from chromium import CHROMIUM, FLAGS
 from portal_house import PortalHouse
-from vonal.portal.app import COOKIE
+from portal_visits import NARROW, WIDE, Visitors, chromium, house_in
 from vonal.portal.page import _environment
-from vonal.store import migrate
-from vonal.store.database import Database
 
 PARTS = """
 {% from "macros/dialog.html" import confirm with context %}
@@ -27,26 +21,14 @@ PARTS = """
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHouse]:
-    path: Path = tmp_path_factory.mktemp("portal") / "vonal.db"
-    db = Database(f"sqlite:///{path}", owner=True)
-    migrate.upgrade(db.engine)
-    with portal_house.running(db) as opened:
+    with house_in(tmp_path_factory.mktemp("portal")) as opened:
         yield opened
-    db.close()
 
 
 @pytest.fixture(scope="module")
 def page(house: PortalHouse) -> Iterator[Page]:
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        window = browser.new_context(viewport={"width": 1200, "height": 900})
-        with ThreadPoolExecutor(1) as thread:  # Playwright has a loop in this one
-            token = thread.submit(house.signed_in).result().token
-        window.add_cookies([{"name": COOKIE, "value": token, "url": house.url}])
-        opened = window.new_page()
-        opened.goto(f"{house.url}/webhooks")
-        yield opened
-        browser.close()
+    with chromium() as browser:
+        yield Visitors(browser, house).window("owner").new_page()
 
 
 @pytest.fixture
@@ -125,7 +107,7 @@ def test_the_colours_that_were_chosen_stay_from_page_to_page(page: Page, house: 
 
 
 def test_on_a_telephone_the_navigation_opens_and_closes(page: Page, house: PortalHouse) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size(NARROW)
     page.goto(f"{house.url}/webhooks")
     entry = page.get_by_role("link", name="Overview")
     expect(entry).to_be_hidden()
@@ -135,7 +117,7 @@ def test_on_a_telephone_the_navigation_opens_and_closes(page: Page, house: Porta
     expect(button).to_have_attribute("aria-expanded", "true")
     button.click()
     expect(entry).to_be_hidden()
-    page.set_viewport_size({"width": 1200, "height": 900})
+    page.set_viewport_size(WIDE)
 
 
 def test_what_a_script_asked_for_in_vain_is_told(parts: Page) -> None:
