@@ -18,6 +18,7 @@ import sink
 import world
 from vonal import logs
 from vonal.api.metrics import Metrics
+from vonal.app import garbage
 from vonal.config import Settings
 from vonal.delivery.worker import Worker
 from vonal.domain.delivery import Owed
@@ -38,6 +39,7 @@ Tenants = dict[str, list[Webhook]]
 
 async def main(spec: Spec) -> Figures:
     """Does what the spec says."""
+    garbage.collect_seldom()  # as `vonal serve` does
     with tempfile.TemporaryFile("w") as log:
         logs.configure("json", stream=log)
         db = Database(Settings(database_url=spec.database).sqlalchemy_url, owner=True)

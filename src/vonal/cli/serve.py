@@ -37,9 +37,11 @@ def serve(
 ) -> None:
     """Run the service: Asterisk, API, and delivery. SIGTERM or Ctrl-C drains it: no call is cut."""
     from vonal import app  # noqa: PLC0415 - the whole service, for which no other command need wait
+    from vonal.app import garbage  # noqa: PLC0415 - as above
 
     settings = config.load()
     logs.configure(settings.log)
+    garbage.collect_seldom()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(
         resource.RLIMIT_NOFILE, (most, most)

@@ -65,8 +65,7 @@ class Worker:
         self._again: dict[str, Owed | None] = {}  # by delivery: how it waits once its outcome is written
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._next_turn: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._sending: dict[Lane, set[asyncio.Task[None]]] = {}
+        self._tasks: dict[asyncio.Task[None], Lane | None] = {}  # and whose request it sends, if it does
         self._digests: dict[tuple[str, str], str] = {}
         self._clock_ahead: int | None = None  # of the steady one
         self._woken = asyncio.Event()
@@ -209,12 +208,14 @@ class Worker:
 
     def _lose(self, shards: set[int] | None) -> None:
         """Other processes have these shards, or all: what is under way in them is broken off."""
-        for lane in [one for one in self._lanes.values() if shards is None or one.shard in shards]:
+        lost = {one for one in self._lanes.values() if shards is None or one.shard in shards}
+        for task, sends_of in self._tasks.items():
+            if sends_of in lost:
+                task.cancel()
+        for lane in lost:
             del self._lanes[lane.key]
             lane.shed()
             self._turns.drop(lane)
-            for task in self._sending.pop(lane, set()):
-                task.cancel()
             if (timer := self._timers.pop(lane.key, None)) is not None:
                 timer.cancel()
 
@@ -281,17 +282,13 @@ class Worker:
             delay = min(wake_at - now, 3_600_000) / 1000
             self._timers[lane.key] = asyncio.get_running_loop().call_later(delay, self._go_on, lane)
 
-    def _task(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _task(self, work: Coroutine[None, None, None], *, sends_of: Lane | None = None) -> None:
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        self._tasks[task] = sends_of
+        task.add_done_callback(self._tasks.pop)
 
     def _start(self, lane: Lane, owed: Owed, now: int) -> None:
-        task = self._task(self._deliver(owed, self._room.enter(lane, now)))
-        sending = self._sending.setdefault(lane, set())
-        sending.add(task)
-        task.add_done_callback(sending.discard)
+        self._task(self._deliver(owed, self._room.enter(lane, now)), sends_of=lane)
 
     async def _load(self, lane: Lane, look: Look) -> None:
         find = partial(lanes.waiting, lane.tenant_id, webhook_id=lane.webhook_id, now=self._clock(), **look._asdict())

@@ -109,6 +109,7 @@ class _Handle:
         curl.setopt(pycurl.PREREQFUNCTION, self._begin)
         curl.setopt(pycurl.WRITEFUNCTION, self._write)
         curl.setopt(pycurl.HEADERFUNCTION, self._header)
+        self._timeout_s = -1
 
     def set_up(self, request: Request) -> None:
         """Makes it ready to go."""
@@ -120,12 +121,13 @@ class _Handle:
         self._retry_after: int | None = None
         curl = self.curl
         curl.setopt(pycurl.URL, request.url)
-        curl.setopt(pycurl.TIMEOUT_MS, request.timeout_s * 1000)
+        if request.timeout_s != self._timeout_s:
+            self._timeout_s = request.timeout_s
+            curl.setopt(pycurl.TIMEOUT_MS, request.timeout_s * 1000)
         headers = [f"{name}: {value}".encode() for name, value in request.headers.items()]
         curl.setopt(pycurl.HTTPHEADER, [*headers, b"Expect:"])
         if request.method == "POST":
-            curl.setopt(pycurl.POST, 1)
-            curl.setopt(pycurl.POSTFIELDS, request.body)
+            curl.setopt(pycurl.POSTFIELDS, request.body)  # and with that the method
         else:
             curl.setopt(pycurl.HTTPGET, 1)
         if request.tls:
