@@ -1,5 +1,6 @@
 // What every page has.
 import "./lib/htmx";
+import "./lib/inserts";
 import "./lib/copy";
 import "./lib/dialogs";
 import "./lib/menus";
