@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 import ports
 from certificates import self_signed, server_context
 from receiver import Answer, Receiver, receiving
-from vonal.domain.delivery import Request, Withdrawn
+from vonal.domain.delivery import Outcome, Request, Withdrawn
 from vonal.webhooks.sender import LONGEST_ANSWER, CurlSender, retry_after
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -220,3 +221,18 @@ def test_retry_after_may_be_a_date_and_nonsense_is_nothing():
     assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT", now) == 0
     for nonsense in ("", "soon", "-5", "1.5", "٣", "Thu, 99 Foo 1970"):
         assert retry_after(nonsense, now) is None
+
+
+def test_a_timer_that_is_over_when_it_is_set_does_not_end_all_requests():
+    async def send() -> Outcome:
+        async with receiving() as receiver:
+            sender = CurlSender(LOOPBACK)
+            await sender.send(_post(receiver.url))
+            sender._transfers._due = 0.0
+            sender._transfers._set_timer()  # uvloop calls back at once, and its handle knows of no time
+            sender._transfers._wake_in(5000)
+            outcome = await sender.send(_post(receiver.url))
+            await sender.close()
+            return outcome
+
+    assert uvloop.run(send()).status == 200

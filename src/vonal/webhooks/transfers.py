@@ -34,6 +34,7 @@ class Transfers:
         self._waiting: dict[pycurl.Curl, asyncio.Future[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._rings = NEVER  # when the timer does; uvloop's cannot be asked when it is over
         self._due = NEVER  # when libcurl wants to be asked; the timer may be earlier, and then waits once more
         self._soon = False
 
@@ -95,18 +96,18 @@ class Transfers:
                 loop.call_soon(self._wake)
             return
         self._due = NEVER if ms < 0 else loop.time() + ms / 1000
-        if self._due < NEVER and (self._timer is None or self._timer.when() > self._due):
+        if self._due < self._rings:
             self._set_timer()
 
     def _set_timer(self) -> None:
         assert self._loop is not None  # noqa: S101 - libcurl asks for a timer when it has a transfer
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._due, self._tick)
+        self._timer, self._rings = self._loop.call_at(self._due, self._tick), self._due
 
     def _tick(self) -> None:
         assert self._loop is not None  # noqa: S101 - as above
-        self._timer = None
+        self._timer, self._rings = None, NEVER
         if self._due <= self._loop.time():
             self._wake()
         elif self._due < NEVER:
