@@ -31,6 +31,7 @@ def portal_of(
         tenant=services.tenant,
         directory=directory,
         probes=services.probes,
+        draining=services.draining,
         base_url=services.base_url,
         sip_server=_sip_server(services.base_url, sip_listen),
         secure=services.base_url.startswith("https:"),

@@ -40,11 +40,7 @@ def page(asked: Asked, template: str, *, status: int = 200, **given: Any) -> Res
     It sees `asked`, `viewer`, `said`, `csrf()`, `_()`, `ngettext()`, `asset()`, `icon()`, the filters of `formats`.
     """
     said = None if asked.is_fragment else found(asked.request, secure=asked.secure)
-    text = (
-        _environment(asked.language)
-        .get_template(template)
-        .render(asked=asked, viewer=asked.viewer, csrf=lambda: _csrf(asked), said=said, back=_back(asked), **given)
-    )
+    text = rendered(asked, template, said=said, **given)
     content, headers = text.encode(), dict(HEADERS)
     # Forms' tokens are another each time, so what is packed beside them cannot be guessed by length (BREACH).
     if len(content) > _WORTH_PACKING and "gzip" in asked.request.headers.get("accept-encoding", ""):
@@ -53,6 +49,14 @@ def page(asked: Asked, template: str, *, status: int = 200, **given: Any) -> Res
     if said is not None:
         answer.cookies.append(cookie(None, secure=asked.secure))
     return answer
+
+
+def rendered(asked: Asked, template: str, *, said: Said | None = None, **given: Any) -> str:
+    """The template as text."""
+    made = _environment(asked.language).get_template(template)
+    return made.render(
+        asked=asked, viewer=asked.viewer, csrf=lambda: _csrf(asked), said=said, back=_back(asked), **given
+    )
 
 
 def plain(text: str, *, status: int) -> Response[bytes]:

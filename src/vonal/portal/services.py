@@ -43,6 +43,7 @@ class Portal:
     directory: Callable[[], Directory]
     probes: Mapping[str, Callable[[], Awaitable[str | None]]] = field(default_factory=dict)
     replays: Replays = field(default_factory=Replays)
+    draining: Callable[[], bool] = lambda: False
     base_url: str
     sip_server: str = "127.0.0.1:5060"
     shelf: Shelf = field(default_factory=Shelf)

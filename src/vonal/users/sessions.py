@@ -61,14 +61,18 @@ class Sessions:
 
     async def find(self, token: str) -> SignedIn | None:
         """Who is signed in by this token. None when it is unknown, over, idle for too long, or the user is disabled."""
+        found, now = await self.lasting(token), self._clock()
+        if found is not None and now - found.session.seen_at >= SEEN_EVERY_MS:
+            await self._db.write(partial(store.any_tenant_change, session_id=found.session.id, seen_at=now))
+        return found
+
+    async def lasting(self, token: str) -> SignedIn | None:
+        """As `find`, but no sign of life: an open page asks by itself."""
         now = self._clock()
         found = await self._db.read(partial(_look, token_hash=_hash(token), now=now))
         if found is None or found[0].seen_at + IDLE_MS <= now:
             return None
-        session, user = found
-        if now - session.seen_at >= SEEN_EVERY_MS:
-            await self._db.write(partial(store.any_tenant_change, session_id=session.id, seen_at=now))
-        return SignedIn(token=token, session=session, user=user)
+        return SignedIn(token=token, session=found[0], user=found[1])
 
     async def end(self, session: Session) -> None:
         """The browser is signed out."""
