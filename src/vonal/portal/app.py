@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 from litestar import HttpMethod, Request, Response
@@ -76,7 +76,7 @@ def routes(portal: Portal) -> list[HTTPRouteHandler]:
 
 
 def _handler(route: Route, portal: Portal) -> HTTPRouteHandler:
-    async def serve(request: Request[Any, Any, Any]) -> Response[Any] | ASGIApp:
+    async def serve(request: Request[Any, Any, Any]) -> ASGIApp:  # by this Litestar sends streams too
         asked = await _asked(request, portal)
         try:
             asked = await _with_fields(asked, route)
@@ -86,7 +86,7 @@ def _handler(route: Route, portal: Portal) -> HTTPRouteHandler:
             answer = faults.shown(asked, fault)
         if portal.secure and isinstance(answer, Response):
             answer.headers["Strict-Transport-Security"] = _STRICT_TRANSPORT
-        return answer
+        return cast("ASGIApp", answer)
 
     handler = HTTPRouteHandler(
         re.sub(r"{(\w+)}", r"{\1:str}", route.path),
