@@ -12,11 +12,13 @@ import api_house
 from vonal.api.services import Services
 from vonal.app.portal import portal_of
 from vonal.domain.users import ROLES, Membership, Role, User
-from vonal.portal.app import COOKIE, routes
+from vonal.portal.app import routes
+from vonal.portal.cookies import COOKIE
 from vonal.portal.faults import for_people
 from vonal.store import directory as directories
 from vonal.store import users
 from vonal.store.database import Database
+from vonal.store.sessions import Passed
 from vonal.users.sessions import Sessions, csrf_token
 
 
@@ -42,10 +44,14 @@ class PortalHouse:
 
     def signed_in(self, who: str = "owner", *, tenant_id: str | None = None) -> "Browser":
         """A browser in which this one of PEOPLE is signed in, looking at `tenant_id`."""
+        return Browser(self.url, self.begin(who, tenant_id=tenant_id))
+
+    def begin(self, who: str, *, passed: Passed = "all", tenant_id: str | None = None) -> str:
+        """A new session's token."""
         begin = Sessions(self.db).begin(
-            PEOPLE[who], passed="all", address="127.0.0.1", browser="test", tenant_id=tenant_id
+            PEOPLE[who], passed=passed, address="127.0.0.1", browser="test", tenant_id=tenant_id
         )
-        return Browser(self.url, asyncio.run(begin))
+        return asyncio.run(begin)
 
     def browser(self) -> httpx.Client:
         """One in which nobody is signed in."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -39,6 +40,10 @@ class Settings:
     event_days: int = _setting(90, "days that call events and manifests' details are kept")
     mail_url: str = _setting("", "smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…; no mail is sent when empty")
     mail_from: str = _setting("", "sender of mails, such as vonal@example.com")
+    oidc_issuer: str = _setting("", "OpenID provider that people may sign in with, such as https://login.example.com")
+    oidc_client_id: str = _setting("", "as what the provider knows us")
+    oidc_client_secret: str = _setting("", "the secret that goes with it")
+    oidc_name: str = _setting("", "what stands on the button to sign in with it; the provider's host when empty")
     secret_key: str = _setting("", "protects stored secrets and opaque ids; made in the data folder when empty")
     log: str = _setting("text", "`text` or `json`")
 
@@ -112,12 +117,13 @@ def _read(name: str, text: str, folder: Path) -> Any:
         "database_url": _database_url,
         "event_days": _days,
         "mail_url": _mail_url,
+        "oidc_issuer": _issuer,
         "log": _one_of("text", "json"),
     }
     try:
         return readers.get(name, str)(text)
     except ValueError as fault:
-        shown = "…" if name in {"secret_key", "database_url", "mail_url"} else repr(text)
+        shown = "…" if name in {"secret_key", "database_url", "mail_url", "oidc_client_secret"} else repr(text)
         raise SettingsError(f"VONAL_{name.upper()}={shown}: {fault}") from fault
 
 
@@ -160,6 +166,14 @@ def _days(text: str) -> int:
 def _mail_url(text: str) -> str:
     if not text.startswith(("smtp://", "smtps://")):
         raise ValueError("expected smtp://USER:PASSWORD@HOST:PORT or smtps://USER:PASSWORD@HOST:PORT")
+    return text
+
+
+def _issuer(text: str) -> str:
+    parts = urlsplit(text)
+    here = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not (parts.scheme == "https" or here) or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected https://HOST or https://HOST/PATH, exactly as the provider calls itself")
     return text
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from directories import EXAMPLE, directory, example
 from vonal.directory import check, reading
 from vonal.directory.check import Surroundings
-from vonal.directory.passwords import hash_key
 from vonal.domain.errors import DirectoryError
+from vonal.domain.passwords import hash_key
 
 Data = dict[str, Any]
 

@@ -9,8 +9,8 @@ from vonal.cli.keys import keys as keys_command
 from vonal.directory import keys, reading
 from vonal.directory.apply import apply
 from vonal.directory.credentials import REMEMBERED_SECONDS, Authenticator
-from vonal.directory.passwords import hash_key
 from vonal.domain.errors import AuthFailed, DirectoryError
+from vonal.domain.passwords import hash_key
 from vonal.domain.principal import Principal
 from vonal.store import directory as store
 from vonal.store.database import Database

@@ -16,7 +16,7 @@ from vonal.api.metrics import Metrics
 from vonal.api.server import Server
 from vonal.api.services import Services
 from vonal.app.facts import Facts
-from vonal.app.portal import portal_of
+from vonal.app.portal import open_portal
 from vonal.app.sending import Sending
 from vonal.calls.broadcast import Broadcast
 from vonal.calls.control import Control
@@ -47,6 +47,7 @@ from vonal.store.secret import load_secrets
 from vonal.store.sql import to_ms
 from vonal.telephony.ari import Event
 from vonal.telephony.pbx import Pbx
+from vonal.users import forgetting as people_forgetting
 from vonal.webhooks import check as webhook_check
 from vonal.webhooks.guard import fault_of_url
 from vonal.webhooks.match import matches
@@ -155,7 +156,7 @@ class Service:
                 "deliveries_in_flight": ("Webhook requests under way", lambda: self.sending.worker.in_flight),
             }
         )
-        portal = portal_of(self.services, directory=lambda: self.directory, sip_listen=self.settings.sip_listen)
+        portal = await open_portal(self.services, self.settings, stack, directory=lambda: self.directory)
         self.api = create_app(self.services, others=routes(portal), for_people=for_people)
 
     def _webhooks(self) -> Webhooks:
@@ -292,6 +293,7 @@ class Service:
         if rounds % RECONCILE_EVERY == 0:
             await self.db.write(lambda tx: idempotency.any_tenant_purge(tx, now=now))
             await self.db.write(lambda tx: notices.any_tenant_forget(tx, before=to_ms(now - NOTICES_KEPT)))
+            await self.db.write(lambda tx: people_forgetting.any_tenant_forget(tx, now=to_ms(now)))
 
     async def _restarted(self) -> None:
         log.warning("asterisk_restarted", pid=self.pbx.engine.pid)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vonal.cli import apply, calls, deliveries, demo, doctor, engine, keys, secrets, serve, webhooks
+from vonal.cli import apply, calls, deliveries, demo, doctor, engine, keys, secrets, serve, users, webhooks
 from vonal.cli.output import examples, told
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ app.command(
     epilog=examples("vonal webhooks", "vonal webhooks --tenant acme --json"),
 )(webhooks.webhooks)
 app.add_typer(keys.keys, name="keys")
+app.add_typer(users.app, name="users")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(engine.app, name="engine")
 

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from vonal.directory.check import is_network
 from vonal.directory.editing import CredentialsEdit
-from vonal.directory.passwords import hash_key, hash_password, new_key
 from vonal.directory.structure import Fault
 from vonal.domain.directory import SCOPES, Scope
 from vonal.domain.errors import InvalidParts, NotFound
+from vonal.domain.passwords import hash_key, hash_password, new_key
 from vonal.domain.principal import Credential, CredentialKind
 
 LONGEST_NAME = 128

@@ -11,10 +11,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vonal.directory import check_webhook
-from vonal.directory.passwords import hash_key
 from vonal.directory.structure import Fault, did_you_mean
 from vonal.domain import numbers
 from vonal.domain.directory import Directory, Number, Outbound, Tenant, Trunk
+from vonal.domain.passwords import hash_key
 
 RESERVED = "trunk"  # so begin the phone system's own names of trunks
 _EMAIL = re.compile(r"[^@\s<>]+@[^@\s<>]+")

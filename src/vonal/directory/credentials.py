@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from vonal.directory.passwords import MAX_PASSWORD, NOBODY, hash_key, matches
 from vonal.domain.errors import AuthFailed
+from vonal.domain.passwords import MAX_PASSWORD, NOBODY, hash_key, matches
 from vonal.domain.principal import Credential, Principal
 from vonal.store import directory as store
 from vonal.store.database import Database

@@ -14,11 +14,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vonal.directory import check, check_tls
-from vonal.directory.passwords import hash_key, hash_password, matches
 from vonal.directory.reading import Document
 from vonal.directory.structure import Fault
 from vonal.domain.directory import Directory, Tenant
 from vonal.domain.errors import DirectoryError
+from vonal.domain.passwords import hash_key, hash_password, matches
 from vonal.domain.principal import Credential
 from vonal.store.directory import KINDS, PLURALS, Kind, PartId, Parts, directory_of, parts_of
 

@@ -1,6 +1,7 @@
 """People who sign in to the portal: which roles there are in a tenant, and what each may do. Pure."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Literal, get_args
 
 from msgspec import Struct
@@ -50,6 +51,23 @@ class User(Struct, frozen=True, kw_only=True):
     def in_tenant(self, tenant_id: str) -> Membership | None:
         """The user's place in the tenant."""
         return next((one for one in self.memberships if one.tenant_id == tenant_id), None)
+
+
+LONGEST_EMAIL = 254
+_EMAIL = re.compile(r"[^@\s<>,;\"]+@[^@\s<>,;\"]+\.[^@\s<>,;\"]+")
+
+
+def fault_of_email(email: str) -> str | None:
+    """Why this is no address that a person can sign in with."""
+    plain = email.isprintable() and email.isascii() and len(email) <= LONGEST_EMAIL
+    return None if plain and _EMAIL.fullmatch(email) else "expected an e-mail address, such as anna@example.com"
+
+
+def fault_of_place(role: Role, extension: str | None, extensions: Collection[str]) -> str | None:
+    """Why nobody can have this role with this extension, in a tenant with these extensions."""
+    if extension is None:
+        return "an agent must have an extension: he sees its calls" if role == "agent" else None
+    return None if extension in extensions else f"there is no extension {extension}"
 
 
 def may_give(giver: Role, role: Role) -> bool:

@@ -12,7 +12,9 @@ from litestar.types import ASGIApp
 from vonal.domain.errors import InvalidRequest, ScopeMissing, VonalError
 from vonal.portal import (
     access,
+    account,
     assets,
+    audit,
     call_export,
     call_log,
     call_page,
@@ -21,15 +23,20 @@ from vonal.portal import (
     extensions,
     faults,
     language,
+    links,
     live,
     numbers,
     operator,
     operator_tenants,
     operator_trunks,
     overview,
+    people,
     phone_setup,
+    proof,
     recording_rules,
+    second_factor,
     sign_in,
+    sign_on,
     undo,
     webhook_guide,
     webhook_list,
@@ -37,15 +44,23 @@ from vonal.portal import (
     words,
 )
 from vonal.portal.asked import Asked, Form, Viewer
+from vonal.portal.cookies import session_cookie
 from vonal.portal.page import go
 from vonal.portal.route import Needs, Route
 from vonal.portal.services import Portal
+from vonal.portal.sign_in import sign_in_address
 from vonal.users.sessions import SignedIn, is_csrf_token
 
-COOKIE = "vonal_session"
 MAX_FIELDS = 1000
 ROUTES: tuple[Route, ...] = (
     *sign_in.ROUTES,
+    *second_factor.ROUTES,
+    *sign_on.ROUTES,
+    *links.ROUTES,
+    *proof.ROUTES,
+    *account.ROUTES,
+    *people.ROUTES,
+    *audit.ROUTES,
     *overview.ROUTES,
     *call_log.ROUTES,
     *call_export.ROUTES,
@@ -99,7 +114,7 @@ def _handler(route: Route, portal: Portal) -> HTTPRouteHandler:
 
 
 async def _asked(request: Request[Any, Any, Any], portal: Portal) -> Asked:
-    signed_in = await portal.sessions.find(request.cookies.get(COOKIE, ""))
+    signed_in = await portal.sessions.find(request.cookies.get(session_cookie(portal), ""))
     viewer = _viewer(signed_in, portal) if signed_in else None
     spoken = viewer.user.language if viewer else words.asked_for(request)
     return Asked(request=request, language=spoken, viewer=viewer, secure=portal.secure)
@@ -116,8 +131,8 @@ def _refused(asked: Asked, route: Route, portal: Portal) -> Response[Any] | None
         _check_origin(asked, portal)
     if route.needs == "anybody":
         return None
-    if asked.viewer is None or (asked.me.session.passed != "all"):
-        return go(asked, "/sign-in")
+    if (elsewhere := _owed(asked, route)) is not None:
+        return go(asked, elsewhere)
     if route.method == "POST" and not is_csrf_token(asked.me.signed_in.token, _token(asked)):
         raise InvalidRequest("This page has been open for too long; load it again, and repeat what you did.")
     if not _may(asked.me, route.needs):
@@ -130,6 +145,22 @@ def _refused(asked: Asked, route: Route, portal: Portal) -> Response[Any] | None
 
 def _token(asked: Asked) -> str:
     return asked.request.headers.get("x-csrf-token") or asked.one("csrf")
+
+
+def _owed(asked: Asked, route: Route) -> str | None:
+    """Where the one who asks still has to go first."""
+    if asked.viewer is None:
+        return sign_in_address(asked)
+    passed = asked.me.session.passed
+    if (route.needs, passed) in (("factor", "password"), ("enrolment", "enrol")):
+        return None
+    match passed:
+        case "password":
+            return "/sign-in/factor"
+        case "enrol":
+            return "/account/app"
+        case "all":
+            return "/" if route.needs == "factor" else None
 
 
 def _check_origin(asked: Asked, portal: Portal) -> None:
@@ -147,7 +178,7 @@ def _check_origin(asked: Asked, portal: Portal) -> None:
 
 def _may(viewer: Viewer, needs: Needs) -> bool:
     match needs:
-        case "anybody" | "user":
+        case "anybody" | "factor" | "enrolment" | "user":
             return True
         case "operator":
             return viewer.user.operator
@@ -158,6 +189,8 @@ def _may(viewer: Viewer, needs: Needs) -> bool:
 
 
 def _viewer(signed_in: SignedIn, portal: Portal) -> Viewer:
+    if signed_in.session.passed != "all":
+        return Viewer(signed_in=signed_in, tenant=None, role=None)
     tenant = portal.tenant(signed_in.session.tenant_id) if signed_in.session.tenant_id else None
     place = signed_in.user.in_tenant(tenant.id) if tenant else None
     if tenant is None or (place is None and not signed_in.user.operator):

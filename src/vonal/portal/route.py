@@ -12,8 +12,9 @@ from vonal.portal.asked import Asked
 from vonal.portal.services import Portal
 
 # Beside a permission in the tenant that is looked at: "anybody", signed in or not; "user", signed in, with or without a
-# tenant; "member", of the tenant that is looked at, in whatever role; "operator" of the service.
-Needs = Permission | Literal["anybody", "user", "member", "operator"]
+# tenant; "member", of the tenant that is looked at, in whatever role; "operator" of the service. "factor": signed in
+# but for the second factor; "enrolment": likewise but for setting one up, or signed in.
+Needs = Permission | Literal["anybody", "factor", "enrolment", "user", "member", "operator"]
 Handler = Callable[[Portal, Asked], Awaitable[Response[Any] | ASGIApp]]
 
 

@@ -15,6 +15,7 @@ from vonal.domain.directory import Directory, Tenant
 from vonal.domain.telephony import Phone
 from vonal.portal.shelf import Shelf
 from vonal.store.database import Database
+from vonal.users.people import People
 from vonal.users.sessions import Sessions
 from vonal.webhooks.trial import Trials
 
@@ -29,6 +30,7 @@ class Portal:
 
     db: Database
     sessions: Sessions
+    people: People
     webhooks: Webhooks
     editor: Editor
     trials: Trials

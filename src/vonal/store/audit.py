@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, or_, select
 
 from vonal.domain.audit import Actor, Entry
 from vonal.store import sql
@@ -25,13 +25,21 @@ def any_tenant_add(tx: Connection, entries: Iterable[Entry]) -> None:
 
 
 def listing(
-    tenant_id: str, tx: Connection, *, kind: str | None = None, after: str | None = None, limit: int = 100
+    tenant_id: str,
+    tx: Connection,
+    *,
+    kind: str | None = None,
+    who: str | None = None,
+    after: str | None = None,
+    limit: int = 100,
 ) -> tuple[list[Entry], str | None]:
-    """The tenant's entries, newest first, and the cursor of the next page. `kind` lets only those things through.
+    """The tenant's entries, newest first, and the cursor of the next page.
+
+    `kind` lets only those things through, `who` only what this actor did, or what was done to him.
 
     Raises ValueError when the cursor is none of ours.
     """
-    return _page(tx, select(table).where(table.c.tenant_id == tenant_id), kind=kind, after=after, limit=limit)
+    return _page(tx, select(table).where(table.c.tenant_id == tenant_id), kind=kind, who=who, after=after, limit=limit)
 
 
 def made(tenant_id: str, tx: Connection, kind: str) -> dict[str, Entry]:
@@ -42,17 +50,32 @@ def made(tenant_id: str, tx: Connection, kind: str) -> dict[str, Entry]:
 
 
 def any_tenant_listing(
-    tx: Connection, *, kind: str | None = None, after: str | None = None, limit: int = 100
+    tx: Connection, *, kind: str | None = None, who: str | None = None, after: str | None = None, limit: int = 100
 ) -> tuple[list[Entry], str | None]:
     """`listing` for the operator: of all tenants and of the service itself."""
-    return _page(tx, select(table), kind=kind, after=after, limit=limit)
+    return _page(tx, select(table), kind=kind, who=who, after=after, limit=limit)
+
+
+def kinds(tenant_id: str, tx: Connection) -> list[str]:
+    """The kinds of things that the tenant's entries speak of."""
+    query = select(table.c.kind).where(table.c.tenant_id == tenant_id).distinct()
+    return sorted(tx.execute(query).scalars())
+
+
+def any_tenant_kinds(tx: Connection) -> list[str]:
+    """`kinds` of all entries."""
+    return sorted(tx.execute(select(table.c.kind).distinct()).scalars())
 
 
 def _page(
-    tx: Connection, query: Select[Any], *, kind: str | None, after: str | None, limit: int
+    tx: Connection, query: Select[Any], *, kind: str | None, who: str | None, after: str | None, limit: int
 ) -> tuple[list[Entry], str | None]:
     if kind is not None:
         query = query.where(table.c.kind == kind)
+    if who is not None:
+        # The actor is stored as JSON: a name in it is found with its quotes, in whatever it is written.
+        named = msgspec.json.encode(who).decode()
+        query = query.where(or_(table.c.actor.contains(f'"name":{named}', autoescape=True), table.c.name == who))
     if after is not None:
         query = query.where(table.c.position < sql.read_cursor(after))
     rows = tx.execute(query.order_by(table.c.position.desc()).limit(limit + 1)).all()

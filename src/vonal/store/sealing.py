@@ -3,12 +3,13 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Column, Connection, Engine, Row, Table, select, update
 
-from vonal.store import settings, tables
-from vonal.store.directory import SEALED, PartId, part_of
+from vonal.store import settings, tables, user_secrets
+from vonal.store.directory import SEALED, part_of
 from vonal.store.vault import PREFIX, any_tenant_vault, key_of, opened, sealed
 
 log = structlog.get_logger(__name__)
@@ -18,8 +19,8 @@ BUSY_MS = 1000
 
 def any_tenant_rows_by_key(tx: Connection) -> dict[str | None, int]:
     """How many rows each key seals; None counts those that are not sealed."""
-    queries = [select(tables.metadata.tables[kind].c.data) for kind in SEALED]
-    return dict(Counter(key_of(data) for query in queries for data in tx.execute(query).scalars()))
+    queries = [select(column) for column in _COLUMNS]
+    return dict(Counter(key_of(text) for query in queries for text in tx.execute(query).scalars()))
 
 
 def any_tenant_has_older(tx: Connection) -> bool:
@@ -39,9 +40,9 @@ def any_tenant_seal_anew(tx: Connection) -> int:
     vault.reload()
     settings.any_tenant_lock_directory(tx)  # nobody changes a row between our reading and writing it
     found = list(_older(tx, vault.key_ids[-1]))
-    for part, row in found:
-        _seal(part, tx, row)
-    if any(key_of(row.data) is None for _, row in found):
+    for column, row in found:
+        _seal(tx, column, row)
+    if any(key_of(getattr(row, column.name)) is None for column, row in found):
         settings.any_tenant_set(tx, SCRUB_OWED, "1")
     if found:
         settings.any_tenant_raise_directory_version(tx)
@@ -82,16 +83,30 @@ def _rewrite(engine: Engine) -> str:
     return "somebody else reads the database" if busy else ""
 
 
-def _older(tx: Connection, newest: str) -> Iterator[tuple[PartId, Row[tuple[str, ...]]]]:
-    for kind in SEALED:
-        table = tables.metadata.tables[kind]
-        for row in tx.execute(select(table).where(~table.c.data.startswith(f"{PREFIX}{newest}:"))).all():
-            yield part_of(kind, row), row
+def _older(tx: Connection, newest: str) -> Iterator[tuple[Column[str], Row[Any]]]:
+    for column in _COLUMNS:
+        # Users' rows change while somebody signs in, with no lock of the directory: each is held until it is sealed.
+        query = select(column.table).where(~column.startswith(f"{PREFIX}{newest}:")).with_for_update()
+        for row in tx.execute(query).all():
+            yield column, row
 
 
-def _seal(part: PartId, tx: Connection, row: Row[tuple[str, ...]]) -> None:
-    table = tables.metadata.tables[part.kind]
-    place = (part.tenant_id, tx, part.kind, part.name)
-    text = sealed(*place, opened(*place, row.data))
-    same = [column == getattr(row, column.name) for column in table.primary_key]
-    tx.execute(update(table).where(*same).values(data=text))
+def _seal(tx: Connection, column: Column[str], row: Row[Any]) -> None:
+    table = _table(column)
+    tenant_id, kind, name = ("", user_secrets.KIND, row.id) if table is tables.user else _part(table, row)
+    text = sealed(tenant_id, tx, kind, name, opened(tenant_id, tx, kind, name, getattr(row, column.name)))
+    same = [one == getattr(row, one.name) for one in table.primary_key]
+    tx.execute(update(table).where(*same).values({column.name: text}))
+
+
+def _part(table: Table, row: Row[Any]) -> tuple[str, str, str]:
+    part = part_of(next(kind for kind in SEALED if kind == table.name), row)
+    return part.tenant_id, part.kind, part.name
+
+
+def _table(column: Column[str]) -> Table:
+    return tables.metadata.tables[column.table.name]
+
+
+# Every column that holds secrets.
+_COLUMNS: tuple[Column[str], ...] = (*(tables.metadata.tables[kind].c.data for kind in SEALED), tables.user.c.secrets)

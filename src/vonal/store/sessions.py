@@ -8,11 +8,12 @@ from sqlalchemy import Connection, Row, delete, select, update
 from vonal.store import sql
 from vonal.store.tables import session as table
 
-Passed = Literal["password", "all"]
+Passed = Literal["password", "enrol", "all"]
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """One browser. Times in ms UTC; `passed` is "password" as long as the second factor is owed.
+    """One browser. Times in ms UTC. `passed`: "password" as long as the second factor is owed, "enrol" as long as the
+    user has to set one up, because his company asks for it; `proved_at`: when he last showed password or factor.
 
     `tenant_id`: which of his tenants the user looks at; of an operator: as which he acts, None when as none.
     """
@@ -21,6 +22,7 @@ class Session(Struct, frozen=True, kw_only=True):
     user_id: str
     tenant_id: str | None
     passed: Passed
+    proved_at: int
     created_at: int
     seen_at: int
     expires_at: int

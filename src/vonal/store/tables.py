@@ -329,7 +329,8 @@ session = Table(  # a browser that is signed in; its cookie's token is stored as
     Column("id", String(40), nullable=False, unique=True),  # by which it is listed and revoked
     Column("user_id", String(40), nullable=False, index=True),
     Column("tenant_id", String(32)),  # which of his tenants the user looks at; an operator: as which he acts
-    Column("passed", String(16), nullable=False),  # "password": the second factor is still owed; "all"
+    Column("passed", String(16), nullable=False),  # "password": the second factor is owed; "enrol": to be set up; "all"
+    Column("proved_at", BigInteger, nullable=False),  # when the user last showed password or factor
     Column("created_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False, index=True),

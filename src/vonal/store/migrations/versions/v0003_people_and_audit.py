@@ -102,6 +102,7 @@ def _sessions() -> None:
         sa.Column("user_id", sa.String(length=40), nullable=False),
         sa.Column("tenant_id", sa.String(length=32), nullable=True),
         sa.Column("passed", sa.String(length=16), nullable=False),
+        sa.Column("proved_at", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),

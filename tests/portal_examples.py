@@ -1,0 +1,192 @@
+"""One example of every route of the portal: an address of acme's own data, and what a form sent there holds.
+
+Whoever adds a route adds its example here; the tenancy test fails for one that has none. What the ids stand for is
+stored by `furnish`. The test of the roles, the one of the tenants and the browser's walk all use this table.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from vonal.domain.users import Membership, User
+from vonal.portal.route import Route
+from vonal.store import sessions, tables, user_links, users
+from vonal.store.database import Database
+from vonal.store.sessions import Session
+from vonal.store.user_links import UserLink
+from vonal.users.links import token_hash
+
+INVITATION, RESET = "an-invitation", "a-reset"  # tokens of links
+SESSION = "ses_example"  # another browser of the owner's
+DELIVERY = "dlv_example"
+INVITATION, RESET = "an-invitation", "a-reset"  # tokens of links
+SESSION = "ses_example"  # another browser of the owner's
+DELIVERY = "dlv_example"
+Fields = Mapping[str, str | list[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """`address` is a route's path with real ids in it; `form` what a POST sends beside the CSRF token.
+
+    `who` looks at it in the browser's walk: one of `portal_house.PEOPLE`, "nobody", or "half": the owner, with his
+    second factor owed. `anybodys`: what stands in the place of the path's parts is nothing of acme's own, such as a
+    file's format. `refuses`: what it needs is not set up here, or has not begun: there is no page to look at.
+    """
+
+    address: str
+    anybodys: bool = False
+    refuses: bool = False
+    form: Fields = field(default_factory=dict)
+    who: str = "owner"
+
+
+def show(
+    path: str, address: str = "", *, who: str = "owner", anybodys: bool = False, refuses: bool = False
+) -> tuple[str, Example]:
+    """The example of a page; `address` only where `path` names parts."""
+    return f"GET {path}", Example(address=address or path, who=who, anybodys=anybodys, refuses=refuses)
+
+
+def do(path: str, address: str = "", *, who: str = "owner", **form: str | list[str]) -> tuple[str, Example]:
+    """The example of a deed: what follows `who` is the form."""
+    return f"POST {path}", Example(address=address or path, who=who, form=form)
+
+
+# By area, in the order of the menu; one line for each route.
+FRAME = (
+    show("/"),
+    do("/language", who="nobody", language="hu", back="/"),
+)
+WEBHOOKS = (
+    show("/webhooks"),
+    show("/webhooks/{id}", "/webhooks/log"),
+    do("/webhooks/{id}/pause", "/webhooks/log/pause"),
+    do("/webhooks/{id}/resume", "/webhooks/log/resume"),
+    show("/webhooks/{id}/remove", "/webhooks/log/remove"),
+    do("/webhooks/{id}/remove-now", "/webhooks/log/remove-now"),
+    do("/webhooks/{id}/rotate-key", "/webhooks/log/rotate-key"),
+    do("/webhooks/{id}/finish-rotation", "/webhooks/log/finish-rotation"),
+    show("/deliveries"),
+    show("/deliveries/{id}", f"/deliveries/{DELIVERY}"),
+    do("/deliveries/{id}/replay", f"/deliveries/{DELIVERY}/replay"),
+)
+SIGN_IN = (
+    show("/sign-in", who="nobody"),
+    do("/sign-in", who="nobody", email="owner@acme.example", password="a wrong password"),
+    do("/sign-out"),
+    show("/sign-in/factor", who="half"),
+    do("/sign-in/factor", who="half", code="000000"),
+    show("/sign-in/oidc", who="nobody", refuses=True),
+    show("/sign-in/oidc/back", who="nobody", refuses=True),
+    show("/forgotten", who="nobody"),
+    do("/forgotten", who="nobody", email="owner@acme.example"),
+    show("/welcome/{token}", f"/welcome/{INVITATION}", who="nobody"),
+    do("/welcome/{token}", f"/welcome/{INVITATION}", who="nobody", password="", again=""),
+    show("/reset/{token}", f"/reset/{RESET}", who="nobody"),
+    do("/reset/{token}", f"/reset/{RESET}", who="nobody", password="", again=""),
+)
+ACCOUNT = (
+    show("/account"),
+    do("/account/profile", name="Another Name", language="en"),
+    show("/account/prove"),
+    do("/account/prove", password="a wrong password"),
+    show("/account/password"),
+    do("/account/password", password="short", again="short"),
+    show("/account/app"),
+    do("/account/app", code="000000"),
+    do("/account/app/remove"),
+    do("/account/recovery"),
+    do("/account/sessions/{id}/end", f"/account/sessions/{SESSION}/end"),
+    do("/account/sessions/end-others"),
+    do("/switch", tenant="acme"),
+)
+PEOPLE_PAGES = (
+    show("/people"),
+    show("/people/invite"),
+    do("/people/invite", name="Uj Ember", email="new@example.com", role="agent", extension="103", language="hu"),
+    do("/people/second-factor", required=""),
+    show("/people/{id}", "/people/usr_colleague"),
+    do("/people/{id}/change", "/people/usr_colleague/change", role="agent", extension="101"),
+    do("/people/{id}/link", "/people/usr_colleague/link"),
+    do("/people/{id}/remove-factors", "/people/usr_colleague/remove-factors"),
+    do("/people/{id}/remove", "/people/usr_colleague/remove"),
+)
+AUDIT = (
+    show("/audit"),
+    show("/operator/audit", who="operator"),
+)
+EXAMPLES: dict[str, Example] = dict((*FRAME, *WEBHOOKS, *SIGN_IN, *ACCOUNT, *PEOPLE_PAGES, *AUDIT))
+
+
+def example_of(route: Route) -> Example:
+    """The route's example. Raises KeyError, which names the route."""
+    return EXAMPLES[f"{route.method} {route.path}"]
+
+
+def _colleague(db: Database) -> None:
+    """Somebody at acme beside PEOPLE, for what is done to others."""
+    place = Membership(tenant_id="acme", role="agent", extension="102")
+    person = User(id="usr_colleague", email="colleague@acme.example", name="Nagy Béla", memberships=(place,))
+    db.submit(partial(users.any_tenant_add, person=person, at=0)).result()
+
+
+def _links(db: Database) -> None:
+    """Links for the colleague, and for somebody who has none of the other kind."""
+    for token, kind, user_id in ((INVITATION, "invitation", "usr_colleague"), (RESET, "reset", "usr_acme_agent")):
+        link = UserLink(kind=kind, user_id=user_id, created_at=0, expires_at=4_000_000_000_000)
+        db.submit(partial(user_links.any_tenant_replace, link=link, token_hash=token_hash(token))).result()
+
+
+def _session(db: Database) -> None:
+    """Another browser in which the owner is signed in."""
+    session = Session(
+        id=SESSION,
+        user_id="usr_acme_owner",
+        tenant_id="acme",
+        passed="all",
+        proved_at=0,
+        created_at=0,
+        seen_at=time.time_ns() // 1_000_000,
+        expires_at=4_000_000_000_000,
+        address="192.0.2.7",
+        browser="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    )
+    db.submit(partial(sessions.any_tenant_add, session=session, token_hash="another")).result()
+
+
+def _delivery(db: Database) -> None:
+    """An event, and its delivery to acme's webhook, done."""
+    event = {
+        "id": "evt_example",
+        "tenant_id": "acme",
+        "call_id": None,
+        "sequence": 1,
+        "type": "call.completed",
+        "at": 0,
+        "data": b"{}",
+    }
+    delivery = {
+        "id": DELIVERY,
+        "tenant_id": "acme",
+        "webhook_id": "log",
+        "event_id": "evt_example",
+        "type": "call.completed",
+        "state": 1,
+        "created_at": 0,
+        "due_at": 0,
+        "done_at": 0,
+    }
+    db.submit(lambda tx: tx.execute(tables.event.insert().values(event))).result()
+    db.submit(lambda tx: tx.execute(tables.delivery.insert().values(delivery))).result()
+
+
+# Each stores what some of the examples speak of, at acme.
+FURNITURE: tuple[Callable[[Database], None], ...] = (_colleague, _links, _session, _delivery)
+
+
+def furnish(db: Database) -> None:
+    """Stores everything that the examples speak of, at acme; PEOPLE are there already."""
+    for store in FURNITURE:
+        store(db)
