@@ -18,9 +18,11 @@ from vonal.store.user_links import UserLink
 from vonal.users.links import token_hash
 
 INVITATION, RESET = "an-invitation", "a-reset"  # tokens of links
+PERIOD = {"from": "2026-11-01T00:00", "until": "2026-11-02T00:00"}
 SESSION = "ses_example"  # another browser of the owner's
 DELIVERY = "dlv_example"
 INVITATION, RESET = "an-invitation", "a-reset"  # tokens of links
+PERIOD = {"from": "2026-11-01T00:00", "until": "2026-11-02T00:00"}
 SESSION = "ses_example"  # another browser of the owner's
 DELIVERY = "dlv_example"
 Fields = Mapping[str, str | list[str]]
@@ -68,6 +70,17 @@ WEBHOOKS = (
     do("/webhooks/{id}/remove-now", "/webhooks/log/remove-now"),
     do("/webhooks/{id}/rotate-key", "/webhooks/log/rotate-key"),
     do("/webhooks/{id}/finish-rotation", "/webhooks/log/finish-rotation"),
+    show("/webhooks/new"),
+    show("/webhooks/{id}/edit", "/webhooks/log/edit"),
+    show("/webhooks/{id}/done", "/webhooks/log/done"),
+    do("/webhook-form/step", webhook="log", step="event", start="record"),
+    do("/webhook-form/preview", webhook="log", start="record"),
+    do("/webhook-form/address", webhook="log", url="https://crm.example/other"),
+    do("/webhook-form/test", webhook="log", start="record"),
+    do("/webhook-form/save", webhook="log", start="record"),
+    show("/webhooks/{id}/replay", "/webhooks/log/replay"),
+    do("/webhooks/{id}/replay-now", "/webhooks/log/replay-now", **PERIOD),
+    show("/webhooks/{id}/replay-progress", "/webhooks/log/replay-progress"),
     show("/deliveries"),
     show("/deliveries/{id}", f"/deliveries/{DELIVERY}"),
     do("/deliveries/{id}/replay", f"/deliveries/{DELIVERY}/replay"),
@@ -86,6 +99,65 @@ SIGN_IN = (
     do("/welcome/{token}", f"/welcome/{INVITATION}", who="nobody", password="", again=""),
     show("/reset/{token}", f"/reset/{RESET}", who="nobody"),
     do("/reset/{token}", f"/reset/{RESET}", who="nobody", password="", again=""),
+)
+DIRECTORY = (
+    show("/extensions"),
+    show("/extensions/new"),
+    do("/extensions/add", number="104", name="Tóth Éva"),
+    show("/extensions/{number}", "/extensions/102"),
+    do("/extensions/{number}/save", "/extensions/102/save", name="Nagy Béla"),
+    show("/extensions/{number}/new-secret", "/extensions/102/new-secret"),
+    do("/extensions/{number}/renew", "/extensions/102/renew"),
+    show("/extensions/{number}/remove", "/extensions/103/remove"),
+    do("/extensions/{number}/remove-now", "/extensions/103/remove-now"),
+    show("/phone/{name}", "/phone/unknown", who="nobody", refuses=True),
+    show("/numbers"),
+    show("/numbers/{number}", "/numbers/3612345678"),
+    do("/numbers/{number}/arrange", "/numbers/3612345678/arrange", ring="101"),
+    do("/numbers/{number}/save", "/numbers/3612345678/save", ring="101", strategy="all", timeout="30"),
+    show("/recordings"),
+    do("/recordings/save"),
+    show("/settings"),
+    do("/settings/save"),
+    show("/access"),
+    show("/access/new"),
+    do("/access/add", kind="key", name="another", scopes="read"),
+    show("/access/one", "/access/one?kind=key&name=reader"),
+    do("/access/save", kind="key", name="reader", scopes="read"),
+    show("/access/remove", "/access/remove?kind=key&name=reader"),
+    do("/access/remove-now", kind="key", name="reader"),
+    do("/undo/{name}", "/undo/unknown"),
+)
+OPERATOR = (
+    show("/operator", who="operator"),
+    show("/operator/nodes", who="operator"),
+    show("/operator/tenants", who="operator"),
+    show("/operator/new-tenant", who="operator"),
+    do("/operator/new-tenant/add", who="operator", id="third", country="HU"),
+    show("/operator/tenants/{id}", "/operator/tenants/acme", who="operator"),
+    do("/operator/tenants/{id}/save", "/operator/tenants/acme/save", who="operator"),
+    do("/operator/tenants/{id}/add-number", "/operator/tenants/acme/add-number", who="operator"),
+    do("/operator/tenants/{id}/act", "/operator/tenants/acme/act", who="operator"),
+    do("/operator/end-acting", who="operator"),
+    show(
+        "/operator/tenants/{id}/numbers/{number}/remove",
+        "/operator/tenants/acme/numbers/3612345678/remove",
+        who="operator",
+    ),
+    do(
+        "/operator/tenants/{id}/numbers/{number}/remove-now",
+        "/operator/tenants/acme/numbers/3612345678/remove-now",
+        who="operator",
+    ),
+    show("/operator/tenants/{id}/remove", "/operator/tenants/acme/remove", who="operator"),
+    do("/operator/tenants/{id}/remove-now", "/operator/tenants/acme/remove-now", who="operator"),
+    show("/operator/trunks", who="operator"),
+    show("/operator/new-trunk", who="operator"),
+    do("/operator/new-trunk/add", who="operator"),
+    show("/operator/trunks/{id}", "/operator/trunks/carrier", who="operator"),
+    do("/operator/trunks/{id}/save", "/operator/trunks/carrier/save", who="operator"),
+    show("/operator/trunks/{id}/remove", "/operator/trunks/carrier/remove", who="operator"),
+    do("/operator/trunks/{id}/remove-now", "/operator/trunks/carrier/remove-now", who="operator"),
 )
 ACCOUNT = (
     show("/account"),
@@ -117,7 +189,9 @@ AUDIT = (
     show("/audit"),
     show("/operator/audit", who="operator"),
 )
-EXAMPLES: dict[str, Example] = dict((*FRAME, *WEBHOOKS, *SIGN_IN, *ACCOUNT, *PEOPLE_PAGES, *AUDIT))
+EXAMPLES: dict[str, Example] = dict(
+    (*FRAME, *WEBHOOKS, *SIGN_IN, *ACCOUNT, *PEOPLE_PAGES, *AUDIT, *DIRECTORY, *OPERATOR)
+)
 
 
 def example_of(route: Route) -> Example:

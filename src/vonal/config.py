@@ -40,7 +40,7 @@ class Settings:
     event_days: int = _setting(90, "days that call events and manifests' details are kept")
     mail_url: str = _setting("", "smtp://USER:PASSWORD@HOST:PORT (STARTTLS) or smtps://…; no mail is sent when empty")
     mail_from: str = _setting("", "sender of mails, such as vonal@example.com")
-    oidc_issuer: str = _setting("", "OpenID provider that people may sign in with, such as https://login.example.com")
+    oidc_issuer: str = _setting("", "OpenID provider that people may sign in with, such as https://login.example")
     oidc_client_id: str = _setting("", "as what the provider knows us")
     oidc_client_secret: str = _setting("", "the secret that goes with it")
     oidc_name: str = _setting("", "what stands on the button to sign in with it; the provider's host when empty")

@@ -22,8 +22,8 @@ from vonal.users.sessions import csrf_token
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 POSTS = [one for one in ROUTES if one.method == "POST"]
 NOT_ASKED = {"audit", "guessing", "idempotency"}  # deeds and their refusals are written there
-# Everything that could be read of acme where it does not belong.
-MARKS = ("@acme.example", "Kovács Anna", "Nagy Béla", "+3612345678", "crm.example")
+# What could be read of acme where it does not belong; a form's samples speak of other numbers and hosts.
+MARKS = ("@acme.example", "Kovács Anna", "Nagy Béla", "3612345679")
 Row = tuple[Any, ...]
 
 
@@ -142,7 +142,7 @@ def test_nothing_of_acme_is_shown_to_the_owner_of_another_tenant_or_changed_by_h
         if route.needs in ("anybody", "factor"):
             continue
         answer = walk.ask(route, walk.token("stranger"))
-        names_acmes = "{" in route.path and not example_of(route).anybodys
+        names_acmes = ("{" in route.path or "?" in example_of(route).address) and not example_of(route).anybodys
         if names_acmes and answer.status_code not in (403, 404):
             wrong.append(f"{route.name}: {answer.status_code}")
         if shown := [one for one in MARKS if one in answer.text and one not in str(example_of(route).form)]:
