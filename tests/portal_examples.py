@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from api_house import in_talk
+from sample_calls import answered_call
+from vonal.domain.call import Agent
 from vonal.domain.users import Membership, User
 from vonal.portal.route import Route
-from vonal.store import sessions, tables, user_links, users
+from vonal.store import calls, sessions, tables, user_links, users
 from vonal.store.database import Database
 from vonal.store.sessions import Session
 from vonal.store.user_links import UserLink
@@ -19,6 +22,7 @@ from vonal.users.links import token_hash
 
 INVITATION, RESET = "an-invitation", "a-reset"  # tokens of links
 PERIOD = {"from": "2026-11-01T00:00", "until": "2026-11-02T00:00"}
+CALL = "call_example"
 SESSION = "ses_example"  # another browser of the owner's
 DELIVERY = "dlv_example"
 INVITATION, RESET = "an-invitation", "a-reset"  # tokens of links
@@ -35,20 +39,20 @@ class Example:
     `who` looks at it in the browser's walk: one of `portal_house.PEOPLE`, "nobody", or "half": the owner, with his
     second factor owed. `anybodys`: what stands in the place of the path's parts is nothing of acme's own, such as a
     file's format. `refuses`: what it needs is not set up here, or has not begun: there is no page to look at.
+    `endless`: it is a stream, of which only the beginning is asked for.
     """
 
     address: str
     anybodys: bool = False
     refuses: bool = False
+    endless: bool = False
     form: Fields = field(default_factory=dict)
     who: str = "owner"
 
 
-def show(
-    path: str, address: str = "", *, who: str = "owner", anybodys: bool = False, refuses: bool = False
-) -> tuple[str, Example]:
-    """The example of a page; `address` only where `path` names parts."""
-    return f"GET {path}", Example(address=address or path, who=who, anybodys=anybodys, refuses=refuses)
+def show(path: str, address: str = "", *, who: str = "owner", **more: bool) -> tuple[str, Example]:
+    """The example of a page; `address` only where `path` names parts, `more` as in `Example`."""
+    return f"GET {path}", Example(address=address or path, who=who, **more)
 
 
 def do(path: str, address: str = "", *, who: str = "owner", **form: str | list[str]) -> tuple[str, Example]:
@@ -60,6 +64,17 @@ def do(path: str, address: str = "", *, who: str = "owner", **form: str | list[s
 FRAME = (
     show("/"),
     do("/language", who="nobody", language="hu", back="/"),
+)
+CALLS = (
+    show("/calls"),
+    show("/calls.csv"),
+    show("/calls/{id}", f"/calls/{CALL}"),
+    show("/calls/{id}/hang-up", f"/calls/{CALL}/hang-up"),
+    do("/calls/{id}/hang-up-now", f"/calls/{CALL}/hang-up-now"),
+    do("/calls/{id}/call-back", f"/calls/{CALL}/call-back"),
+    show("/recordings/{id}/sound", "/recordings/rec_unknown/sound", refuses=True),
+    show("/live"),
+    show("/live/stream", endless=True),
 )
 WEBHOOKS = (
     show("/webhooks"),
@@ -190,7 +205,7 @@ AUDIT = (
     show("/operator/audit", who="operator"),
 )
 EXAMPLES: dict[str, Example] = dict(
-    (*FRAME, *WEBHOOKS, *SIGN_IN, *ACCOUNT, *PEOPLE_PAGES, *AUDIT, *DIRECTORY, *OPERATOR)
+    (*FRAME, *CALLS, *WEBHOOKS, *SIGN_IN, *ACCOUNT, *PEOPLE_PAGES, *AUDIT, *DIRECTORY, *OPERATOR)
 )
 
 
@@ -230,6 +245,12 @@ def _session(db: Database) -> None:
     db.submit(partial(sessions.any_tenant_add, session=session, token_hash="another")).result()
 
 
+def _call(db: Database) -> None:
+    """A call in conversation, of the colleague."""
+    call = in_talk(answered_call(id=CALL, agent=Agent(extension="102", name="Nagy Béla")))
+    db.submit(lambda tx: calls.save("acme", tx, call)).result()
+
+
 def _delivery(db: Database) -> None:
     """An event, and its delivery to acme's webhook, done."""
     event = {
@@ -257,7 +278,7 @@ def _delivery(db: Database) -> None:
 
 
 # Each stores what some of the examples speak of, at acme.
-FURNITURE: tuple[Callable[[Database], None], ...] = (_colleague, _links, _session, _delivery)
+FURNITURE: tuple[Callable[[Database], None], ...] = (_colleague, _call, _links, _session, _delivery)
 
 
 def furnish(db: Database) -> None:
