@@ -22,7 +22,7 @@ LOG = "demo.log"
 
 
 def demo() -> None:
-    """Try everything on this machine: service, Asterisk, a simulated carrier with customers, and a small CRM to click.
+    """Try everything here: service, portal, Asterisk, a simulated carrier with customers, and a small CRM to click.
 
     No call leaves the machine. Ctrl-C ends it all. The data stays in ./data/demo, or in VONAL_DATA_DIR.
     """
@@ -36,12 +36,15 @@ def demo() -> None:
 
 
 def invitation(demo: "Demo") -> str:
-    """What is printed when everything is ready: the page, and three requests to paste."""
+    """What is printed when everything is ready: the pages, and three requests to paste."""
     calls, key = f"{demo.api}/api/v1", f"-H 'X-API-Key: {cast.API_KEY}'"
     newest = f"$(curl -s {key} '{calls}/calls?has_recording=true&limit=1' | grep -o 'rec_[a-z2-7]*' | head -n 1)"
     number = f"06{cast.CUSTOMERS[0].number.removeprefix('+36')}"
     return f"""
-  Open {demo.url} and click.
+  Open {demo.api} and sign in as {cast.OWNER}, password {cast.OWNER_PASSWORD}:
+  the portal of a company with a month of made-up calls.
+
+  Beside it open {demo.url}: a small CRM. Click a number there, and watch the call in the portal.
 
   Or be the CRM yourself. Kovács Anna's phone (101) rings, then Kiss Anna's:
     curl '{calls}/click-to-call?extension=101&number={number}&user={cast.USER}&password={cast.PASSWORD}'

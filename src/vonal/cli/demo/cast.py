@@ -28,6 +28,7 @@ USER, PASSWORD = "demo", "demo-password"
 SWITCHBOARD, DIRECT = "+3612345678", "+3612345679"
 SIMULATED = ("101", "102")
 SOFTPHONE = "103"
+OWNER, OWNER_NAME, OWNER_PASSWORD = "anna@demo.example", "Kovács Anna", "demo-portal-2026"
 PICKS_UP_AFTER = 2.0  # seconds, agents and customers alike
 TALKS = 12.0  # seconds until a customer says goodbye
 

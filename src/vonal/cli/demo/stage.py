@@ -6,6 +6,7 @@ import secrets
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from http import HTTPStatus
 from time import monotonic
 from typing import Self
@@ -13,12 +14,14 @@ from typing import Self
 import aiohttp
 
 from vonal.app import Service
-from vonal.cli.demo import cast, place
+from vonal.calls.folders import Folders
+from vonal.cli.demo import cast, month, people, place
 from vonal.cli.demo.crm.server import Crm, Softphone, serving
 from vonal.cli.demo.crm.vonal import Vonal
 from vonal.config import Settings, SettingsError
 from vonal.directory import apply, effect
 from vonal.domain.directory import Directory
+from vonal.store.database import Database
 from vonal.store.opening import open_database
 from vonal.store.secret import load_secrets
 from vonal.telephony.binary import locate
@@ -63,7 +66,7 @@ class Demo:
 
     @property
     def api(self) -> str:
-        """Vonal's API, as this machine reaches it."""
+        """Vonal, API and portal, as this machine reaches it."""
         return _url(*self.settings.listen)
 
     @property
@@ -115,7 +118,23 @@ class Demo:
         wanted = cast.directory(secret=self._secret, webhook_url=hook, signing_key=signing_key, carrier=self._carrier)
         with contextlib.closing(open_database(self.settings)) as db:
             apply.apply(db, wanted)
+            self._fill(db, wanted)
         return wanted
+
+    def _fill(self, db: Database, wanted: Directory) -> None:
+        """Somebody who may sign in, and a month of calls behind the company; once."""
+        people.add(db)
+        binary = locate(self.settings.asterisk, self.settings.engine_dir)
+        filled = month.fill(
+            db,
+            wanted.tenants[0],
+            now=datetime.now(UTC),
+            folders=Folders.of(self.settings.data_dir),
+            secrets=load_secrets(self.settings),
+            sounds=binary.data_dir / "sounds" / "en",
+        )
+        if filled:
+            self._step(f"a month of {filled} made-up calls")
 
     def _softphone(self) -> Softphone:
         host, port = self.settings.sip_listen
