@@ -8,8 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 import portal_house
+from api_house import in_talk
 from portal_forms import extension, field_fault, hidden, log, secret_of, stored
 from portal_house import PortalHouse
+from sample_calls import answered_call
 from vonal.directory.apply import apply
 from vonal.directory.reading import Document
 from vonal.domain.directory import Directory, Extension
@@ -33,6 +35,13 @@ def test_the_list_says_which_phones_can_be_reached(house: PortalHouse) -> None:
     page = house.signed_in().get("/extensions").text
     states = re.findall(r'/extensions/(\d+)">.*?<span class="badge[^>]*>([^<]+)<', page, re.DOTALL)
     assert states == [("101", "reachable"), ("102", "in a call"), ("103", "not reachable")]
+
+
+def test_who_is_in_a_call_is_shown_since_when(house: PortalHouse) -> None:
+    house.api.telephony.up["17.1"] = ("acme", "101")
+    house.api.keep(in_talk(answered_call(ended_at=None)))
+    page = house.signed_in().get("/extensions").text
+    assert re.search(r'in a call</span> <span class="text-secondary">since \d\d:\d\d<', page)
 
 
 def test_a_silent_phone_system_leaves_the_list_readable(house: PortalHouse) -> None:

@@ -1,6 +1,8 @@
 """Extensions: who has which phone, whether it is reachable, and what is done to one."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from litestar import Response
@@ -19,16 +21,21 @@ from vonal.portal.route import Route
 from vonal.portal.said import Said
 from vonal.portal.services import Portal
 from vonal.portal.undo import Undo, kept
+from vonal.store import calls
 
 _UNDER = "extensions[0]."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """An extension and its phone; `phone` is None while the phone system does not tell."""
+    """An extension and its phone; `phone` is None while the phone system does not tell.
+
+    `since`: when the call began that it is in, where that is known.
+    """
 
     extension: Extension
     phone: Phone | None
+    since: datetime | None = None
 
 
 async def listing(portal: Portal, asked: Asked) -> Response[bytes]:
@@ -124,7 +131,20 @@ async def _rows(portal: Portal, asked: Asked) -> tuple[list[Row], bool]:
         known = False
     extensions = sorted(asked.tenant.extensions, key=lambda one: (len(one.number), one.number))
     away = Phone(registered=False) if known else None
-    return [Row(extension=one, phone=phones.get(one.number, away)) for one in extensions], known
+    since = await _since(portal, asked) if any(one.channels for one in phones.values()) else {}
+    rows = [Row(extension=one, phone=phones.get(one.number, away), since=since.get(one.number)) for one in extensions]
+    return rows, known
+
+
+async def _since(portal: Portal, asked: Asked) -> dict[str, datetime]:
+    """When the calls began that the extensions are in."""
+    found: dict[str, datetime] = {}
+    for call in await portal.db.read(partial(calls.under_way, asked.tenant.id)):
+        for leg in call.legs:
+            if leg.extension and leg.ended_at is None:
+                began = leg.answered_at or leg.started_at
+                found[leg.extension] = min(began, found.get(leg.extension, began))
+    return found
 
 
 def _searched(extension: Extension) -> str:
@@ -154,7 +174,7 @@ async def _form(
         asked,
         "extensions/show.html",
         status=status,
-        row=Row(extension=extension, phone=here.phone),
+        row=Row(extension=extension, phone=here.phone, since=here.since),
         known=known,
         stored=stored,
         typed={**stored, **(typed or {})},
