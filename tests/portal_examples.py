@@ -25,11 +25,16 @@ PERIOD = {"from": "2026-11-01T00:00", "until": "2026-11-02T00:00"}
 CALL = "call_example"
 SESSION = "ses_example"  # another browser of the owner's
 DELIVERY = "dlv_example"
-INVITATION, RESET = "an-invitation", "a-reset"  # tokens of links
-PERIOD = {"from": "2026-11-01T00:00", "until": "2026-11-02T00:00"}
-SESSION = "ses_example"  # another browser of the owner's
-DELIVERY = "dlv_example"
 Fields = Mapping[str, str | list[str]]
+GUIDE: Fields = {  # the guided form of acme's webhook; nobody listens there
+    "stored": "log",
+    "id": "log",
+    "enabled": "1",
+    "url": "https://127.0.0.1:1/calls",
+    "events": ["call.completed", "call.ringing"],
+    "security_type": "none",
+    "fields": "standard",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +93,11 @@ WEBHOOKS = (
     show("/webhooks/new"),
     show("/webhooks/{id}/edit", "/webhooks/log/edit"),
     show("/webhooks/{id}/done", "/webhooks/log/done"),
-    do("/webhook-form/step", webhook="log", step="event", start="record"),
-    do("/webhook-form/preview", webhook="log", start="record"),
-    do("/webhook-form/address", webhook="log", url="https://crm.example/other"),
-    do("/webhook-form/test", webhook="log", start="record"),
-    do("/webhook-form/save", webhook="log", start="record"),
+    do("/webhook-form/step", step="where", go="next", **GUIDE),
+    do("/webhook-form/preview", step="fields", call=CALL, **GUIDE),
+    do("/webhook-form/address", url="https://crm.example/other"),
+    do("/webhook-form/test", step="test", go="test", **GUIDE),
+    do("/webhook-form/save", step="test", go="save", **GUIDE),
     show("/webhooks/{id}/replay", "/webhooks/log/replay"),
     do("/webhooks/{id}/replay-now", "/webhooks/log/replay-now", **PERIOD),
     show("/webhooks/{id}/replay-progress", "/webhooks/log/replay-progress"),
