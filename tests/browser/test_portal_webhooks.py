@@ -4,24 +4,19 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-import portal_house
-from chromium import CHROMIUM, FLAGS
-from portal_house import PEOPLE, PortalHouse
+from portal_house import COOKIE, PEOPLE, PortalHouse
+from portal_visits import chromium, house_in, signed_in
 from receiver import Answer, Receiver, receiving
 from sample_calls import INBOUND, answered_call, event
 from vonal.portal import words
-from vonal.portal.app import COOKIE
-from vonal.store import calls, directory, events, migrate, users
-from vonal.store.database import Database
+from vonal.store import calls, directory, events, users
 
 Say = Callable[[str], str]
 
@@ -48,10 +43,8 @@ def crm() -> Iterator[Receiver]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHouse]:
-    path: Path = tmp_path_factory.mktemp("portal") / "vonal.db"
-    db = Database(f"sqlite:///{path}", owner=True)
-    migrate.upgrade(db.engine)
-    with portal_house.running(db) as opened:
+    """With one call, of which webhooks would have been told."""
+    with house_in(tmp_path_factory.mktemp("portal")) as opened:
         call = answered_call(at=datetime.now(UTC) - timedelta(seconds=300))
         told = [event(type_, call) for type_ in INBOUND]
 
@@ -59,21 +52,16 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHouse]:
             calls.save("acme", tx, call)
             events.any_tenant_add(tx, told)
 
-        db.submit(store).result()
+        opened.db.submit(store).result()
         yield opened
-    db.close()
 
 
 @pytest.fixture(scope="module")
 def window(house: PortalHouse) -> Iterator[BrowserContext]:
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         opened = browser.new_context(viewport={"width": 1300, "height": 900})
-        with ThreadPoolExecutor(1) as thread:  # Playwright has a loop in this one
-            token = thread.submit(house.signed_in).result().token
-        opened.add_cookies([{"name": COOKIE, "value": token, "url": house.url}])
+        opened.add_cookies([{"name": COOKIE, "value": signed_in(house, "owner").token, "url": house.url}])
         yield opened
-        browser.close()
 
 
 @pytest.fixture(params=["hu", "en"])
