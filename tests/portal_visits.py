@@ -10,8 +10,9 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 import portal_house
 from chromium import CHROMIUM, FLAGS
-from portal_house import COOKIE, PEOPLE, PortalHouse
+from portal_house import PEOPLE, PortalHouse
 from vonal.domain.users import Language
+from vonal.portal.cookies import COOKIE
 from vonal.store import migrate, users
 from vonal.store.database import Database
 
@@ -37,14 +38,15 @@ def chromium() -> Iterator[Browser]:
         opened.close()
 
 
-def signed_in(house: PortalHouse, who: str) -> portal_house.Browser:
-    """`house.signed_in` where Playwright has a loop in this thread."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(house.signed_in, who).result()
+def token_of(house: PortalHouse, who: str) -> str:
+    """A new session's token. "half": the owner, with the second factor owed."""
+    begin = partial(house.begin, "owner", passed="password") if who == "half" else partial(house.begin, who)
+    with ThreadPoolExecutor(1) as thread:  # Playwright has a loop in this one
+        return thread.submit(begin).result()
 
 
 class Visitors:
-    """A browser's window for each of PEOPLE (or "nobody") and each language, kept from page to page."""
+    """A browser's window for each of PEOPLE, "nobody" and "half" (see `token_of`), and each language; they are kept."""
 
     def __init__(self, browser: Browser, house: PortalHouse) -> None:
         self._browser, self._house = browser, house
@@ -61,8 +63,8 @@ class Visitors:
         return self._opened[key]
 
     def _sign_in(self, window: BrowserContext, who: str, language: Language) -> None:
-        person = PEOPLE[who]
+        person = PEOPLE["owner" if who == "half" else who]
         speak = partial(users.any_tenant_set_profile, user_id=person.id, name=person.name, language=language)
         self._house.db.submit(speak).result()
-        token = signed_in(self._house, who).token  # a page may have ended the session that looked at it
+        token = token_of(self._house, who)  # a page may have ended the session that looked at it
         window.add_cookies([{"name": COOKIE, "value": token, "url": self._house.url}])

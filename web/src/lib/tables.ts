@@ -2,7 +2,7 @@
 // screen reader is said in so many words, because browsers forget it where a table is drawn otherwise.
 
 function label(table: HTMLTableElement): void {
-  const columns = [...table.querySelectorAll("thead th")].map((one) => one.textContent?.trim() ?? "");
+  const columns = [...table.querySelectorAll("thead tr > *")].map((one) => one.textContent?.trim() ?? "");
   if (columns.length === 0) return;
   table.classList.add("table-cards");
   table.setAttribute("role", "table");
@@ -12,6 +12,7 @@ function label(table: HTMLTableElement): void {
     row.setAttribute("role", "row");
     [...row.cells].forEach((cell, index) => {
       if (row.parentElement?.tagName !== "TBODY" || cell.colSpan > 1) return;
+      cell.classList.toggle("is-empty", cell.childElementCount === 0 && cell.textContent?.trim() === "");
       if (cell.dataset["label"] === undefined) cell.dataset["label"] = columns[index] ?? "";
       cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
     });
