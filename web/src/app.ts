@@ -8,5 +8,6 @@ import "./lib/menus";
 import "./lib/navigation";
 import "./lib/quietly";
 import "./lib/tables";
+import "./lib/passkey";
 import "./lib/themes";
 import "./lib/toasts";

@@ -15,6 +15,7 @@ from vonal.users.factors import Factors
 from vonal.users.guard import Guard
 from vonal.users.letters import Mail
 from vonal.users.oidc import Oidc
+from vonal.users.passkeys import Passkeys
 from vonal.users.passwords import Passwords
 from vonal.users.people import People
 from vonal.users.sessions import Sessions
@@ -93,12 +94,14 @@ def _sip_server(base_url: str, listen: tuple[str, int]) -> str:
 def _people(services: Services, sessions: Sessions, mail: Mail | None, oidc: Oidc | None) -> People:
     guard, where = Guard(services.db), services.base_url
     sign_in = SignIn(services.db, sessions, guard, mail=mail)
+    factors, ceremonies = Factors(services.db, sign_in, guard, where=where, mail=mail), Ceremonies()
     return People(
         guard=guard,
         sign_in=sign_in,
         passwords=Passwords(services.db, sign_in, guard, where=where, mail=mail),
-        factors=Factors(services.db, sign_in, guard, where=where, mail=mail),
-        ceremonies=Ceremonies(),
+        factors=factors,
+        ceremonies=ceremonies,
+        passkeys=Passkeys(services.db, factors, ceremonies, where=where),
         staff=Staff(services.db, where=where, mail=mail),
         oidc=oidc,
         can_mail=mail is not None,

@@ -103,6 +103,7 @@ async def _account(
         name=user.name if name is None else name,
         faults=faults,
         state=state,
+        passkeys_usable=portal.people.passkeys.usable,
         zone=zone_of(asked),
         sessions=[(one, described(one.browser), one.id == asked.me.session.id) for one in listed],
         companies=[one for place in user.memberships if (one := portal.tenant(place.tenant_id)) is not None],

@@ -12,19 +12,19 @@ from vonal.portal.page import go, page
 from vonal.portal.route import Route
 from vonal.portal.said import Said
 from vonal.portal.services import Portal
-from vonal.portal.words import language_of
+from vonal.portal.words import N_, language_of
 from vonal.users.staff import Giver
 
 FAULTS = {
-    "malformed": "Enter an e-mail address, such as anna@example.com.",
-    "there": "This person is among your people already.",
-    "barred": "The operator of the service has barred this person.",
-    "missing": "Enter how the person is called.",
-    "unknown": "There is no such extension.",
-    "last_owner": "This is the last owner: make somebody else an owner first.",
+    "malformed": N_("Enter an e-mail address, such as anna@example.com."),
+    "there": N_("This person is among your people already."),
+    "barred": N_("The operator of the service has barred this person."),
+    "missing": N_("Enter how the person is called."),
+    "unknown": N_("There is no such extension."),
+    "last_owner": N_("This is the last owner: make somebody else an owner first."),
 }
-OWN_ROLE = "This is your own role. Tick the box below if you mean it."
-NO_EXTENSION = "An agent sees the calls of an extension: choose one."
+OWN_ROLE = N_("This is your own role. Tick the box below if you mean it.")
+NO_EXTENSION = N_("An agent sees the calls of an extension: choose one.")
 
 
 async def listing(portal: Portal, asked: Asked) -> Response[Any]:

@@ -13,6 +13,8 @@ from vonal.portal.services import Portal
 from vonal.portal.sign_in import then
 from vonal.users.guard import TooMany
 
+WRONG = "wrong"  # the pages say it in words
+
 
 def proof_owed(portal: Portal, asked: Asked, path: str = "/account") -> Response[Any] | None:
     """Where he is sent first, to come back to `path`; None when he has shown it a moment ago, or is just signing in."""
@@ -39,7 +41,7 @@ async def prove(portal: Portal, asked: Asked) -> Response[Any]:
     except TooMany as fault:
         return await _form(portal, asked, fault=fault)
     if not right:
-        return await _form(portal, asked, fault=RequestError("wrong"))
+        return await _form(portal, asked, fault=RequestError(WRONG))
     await portal.sessions.prove(asked.me.session)
     return go(asked, then(asked))
 

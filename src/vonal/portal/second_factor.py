@@ -8,7 +8,7 @@ from vonal.domain.errors import InvalidParts, RequestError
 from vonal.portal.asked import Asked
 from vonal.portal.cookies import cookie_name, with_cookie, with_session
 from vonal.portal.page import go, page
-from vonal.portal.proof import proof_owed
+from vonal.portal.proof import WRONG, proof_owed
 from vonal.portal.route import Route
 from vonal.portal.services import Portal
 from vonal.portal.sign_in import browser_of, then
@@ -33,7 +33,7 @@ async def check(portal: Portal, asked: Asked) -> Response[Any]:
     except TooMany as fault:
         return await _form(portal, asked, fault=fault)
     if with_ is None:
-        return await _form(portal, asked, fault=RequestError("wrong"))
+        return await _form(portal, asked, fault=RequestError(WRONG))
     token = await portal.people.sign_in.complete(
         session, user, address=asked.address, browser=browser_of(asked), with_=f"password, {with_}"
     )

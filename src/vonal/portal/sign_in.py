@@ -74,8 +74,11 @@ async def leave(portal: Portal, asked: Asked) -> Response[Any]:
 
 def _form(portal: Portal, asked: Asked, *, fault: RequestError | None = None) -> Response[bytes]:
     status = fault.status if fault else 200
-    sign_on = portal.people.oidc.name if portal.people.oidc else None
-    return page(asked, "sign_in/password.html", status=status, fault=fault, then=then(asked), sign_on=sign_on)
+    offers = {
+        "sign_on": portal.people.oidc.name if portal.people.oidc else None,
+        "passkeys_usable": portal.people.passkeys.usable,
+    }
+    return page(asked, "sign_in/password.html", status=status, fault=fault, then=then(asked), **offers)
 
 
 ROUTES = (

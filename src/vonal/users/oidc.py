@@ -33,9 +33,6 @@ KEPT_S = 3600.0
 LEEWAY_S = 60
 SECONDS = aiohttp.ClientTimeout(total=10)
 LARGEST = 262_144
-_NOT_KNOWN = (
-    "The single sign-on knows you, but nobody here has your e-mail address. Ask an administrator to invite you."
-)
 
 
 class ProviderFailed(VonalError):
@@ -98,7 +95,7 @@ class Oidc:
         claims = await self._claims(str(answer.get("id_token", "")), nonce=begun["nonce"])
         found = await self._db.write(partial(_match, subject=self._subject(claims), claims=claims))
         if found is None:
-            raise AuthFailed(_NOT_KNOWN)
+            raise AuthFailed("The single sign-on knows you, but nobody here has your address. Ask to be invited.")
         return found
 
     async def close(self) -> None:

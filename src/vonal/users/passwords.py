@@ -23,7 +23,6 @@ from vonal.users.letters import Mail
 from vonal.users.links import any_tenant_new, token_hash
 from vonal.users.sign_in import SignIn, any_tenant_owes
 
-_GONE = "This link was used already, or its time is over. Ask for another one."
 AGAIN_MS = 120_000  # nobody is sent more letters than that
 
 
@@ -55,7 +54,7 @@ class Passwords:
         found = await self._db.read(partial(_opened, token=token, kind=kind, now=self._clock()))
         if found is None:
             await self._guard.address(address)
-            raise NotFound(_GONE)
+            raise NotFound("This link was used already, or its time is over. Ask for another one.")
         return found
 
     async def choose(self, token: str, password: str, *, kind: LinkKind, address: str) -> tuple[User, Passed]:
@@ -70,7 +69,7 @@ class Passwords:
         take = partial(_choose, token=token, user=found.user, hashed=hashed, told=told, now=self._clock())
         owed = await self._db.write(take)
         if owed is None:
-            raise NotFound(_GONE)
+            raise NotFound("This link was used already, or its time is over. Ask for another one.")
         if kind == "reset":
             self._say_changed(found.user, address)
         return found.user, owed

@@ -6,6 +6,7 @@ from vonal.users.ceremony import Ceremonies
 from vonal.users.factors import Factors
 from vonal.users.guard import Guard
 from vonal.users.oidc import Oidc
+from vonal.users.passkeys import Passkeys
 from vonal.users.passwords import Passwords
 from vonal.users.sign_in import SignIn
 from vonal.users.staff import Staff
@@ -20,6 +21,7 @@ class People:
     passwords: Passwords
     factors: Factors
     ceremonies: Ceremonies
+    passkeys: Passkeys
     staff: Staff
     oidc: Oidc | None = None
     can_mail: bool = False
