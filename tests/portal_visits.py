@@ -58,13 +58,17 @@ class Visitors:
         if key not in self._opened:
             locale = {"hu": "hu-HU", "en": "en-GB"}[language]
             self._opened[key] = self._browser.new_context(viewport=WIDE, locale=locale, reduced_motion="reduce")
+            if who != "nobody":
+                self._sign_in(self._opened[key], who)
         if who != "nobody":
-            self._sign_in(self._opened[key], who, language)
+            self._speak(who, language)
         return self._opened[key]
 
-    def _sign_in(self, window: BrowserContext, who: str, language: Language) -> None:
+    def _sign_in(self, window: BrowserContext, who: str) -> None:
+        token = token_of(self._house, who)
+        window.add_cookies([{"name": COOKIE, "value": token, "url": self._house.url}])
+
+    def _speak(self, who: str, language: Language) -> None:
         person = PEOPLE["owner" if who == "half" else who]
         speak = partial(users.any_tenant_set_profile, user_id=person.id, name=person.name, language=language)
         self._house.db.submit(speak).result()
-        token = token_of(self._house, who)  # a page may have ended the session that looked at it
-        window.add_cookies([{"name": COOKIE, "value": token, "url": self._house.url}])

@@ -16,10 +16,9 @@ import portal_day
 from documents import ROOT
 from portal_examples import example_of, furnish
 from portal_house import PortalHouse
-from portal_visits import NARROW, WIDE, Visitors, chromium, house_in, token_of
+from portal_visits import NARROW, WIDE, Visitors, chromium, house_in
 from vonal.domain.users import Language
 from vonal.portal.app import ROUTES
-from vonal.portal.cookies import COOKIE
 from vonal.portal.route import Route
 
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
@@ -76,8 +75,8 @@ class Watch:
 @pytest.mark.parametrize("route", PAGES, ids=lambda one: one.path)
 def test_a_page_is_sound_for_everybody(route: Route, visitors: Visitors, house: PortalHouse) -> None:
     example = example_of(route)
-    if example.refuses or example.endless or not _is_page(house, example.who, example.address):
-        return
+    if example.refuses or example.endless or route.path.endswith(".csv"):
+        return  # no page
     window = visitors.window(example.who, "hu")
     page = window.new_page()
     watch = Watch(page, house.url)
@@ -100,12 +99,6 @@ def test_a_page_is_sound_for_everybody(route: Route, visitors: Visitors, house: 
         page.goto(f"{house.url}{example.address}")
         _draw(page, route, "en", "light")
         page.close()
-
-
-def _is_page(house: PortalHouse, who: str, address: str) -> bool:
-    cookies = {} if who == "nobody" else {COOKIE: token_of(house, who)}
-    with house.browser() as browser, browser.stream("GET", address, cookies=cookies) as answer:
-        return answer.headers.get("content-type", "text/html").startswith("text/html")
 
 
 def _faults(page: Page, **chosen: list[str]) -> list[str]:

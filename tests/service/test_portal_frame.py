@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -128,3 +129,28 @@ def test_every_page_forbids_what_it_does_not_need(house: PortalHouse) -> None:
         assert "camera=()" in headers["permissions-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert "strict-transport-security" not in headers  # the house is reached by plain http
+
+
+@pytest.fixture
+def secured(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[PortalHouse]:
+    """The same, behind something that speaks https."""
+    of = portal_house.portal_of
+    monkeypatch.setattr(portal_house, "portal_of", lambda *args, **more: replace(of(*args, **more), secure=True))
+    with portal_house.running(database) as opened:
+        yield opened
+
+
+def test_behind_https_the_browser_is_told_to_stay_there_and_keeps_cookies_to_it(secured: PortalHouse) -> None:
+    answer = secured.browser().post("/language", data={"language": "hu", "back": "/sign-in"})
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    assert "; Secure" in answer.headers["set-cookie"]
+
+
+def test_a_page_that_breaks_says_which_number_helps_to_find_out_why(
+    house: PortalHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vonal.portal.language.language_of", lambda _text: 1 / 0)
+    answer = house.browser().post("/language", data={"language": "hu"}, headers=BROWSER)
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] in answer.text
+    assert "ZeroDivisionError" not in answer.text
