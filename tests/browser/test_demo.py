@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 
 import ports
 from chromium import CHROMIUM, FLAGS
-from vonal.cli.demo import cast, place
+from vonal.cli.demo import cast, month, place
 from vonal.cli.demo.stage import Demo
 from vonal.telephony.engine_install import install
 from vonal.telephony.simulator_call import answer, ring
@@ -206,3 +206,19 @@ async def test_a_webhook_that_is_not_signed_changes_nothing(demo: Demo):
         async with http.post(f"{demo.url}/call", data="{}", headers={"Content-Type": "text/plain"}) as answer:
             assert answer.status == 415
     await asyncio.sleep(0)
+
+
+async def test_the_portal_opens_for_the_owner_with_a_month_of_calls(demo: Demo, browser: Browser):
+    opened = await browser.new_page()
+    await opened.goto(demo.api)
+    await opened.locator("input[name=email]").fill(cast.OWNER)
+    await opened.locator("input[name=password]").fill(cast.OWNER_PASSWORD)
+    await opened.keyboard.press("Enter")
+    await expect(opened.locator("[data-figure=today]")).to_be_visible()
+    await opened.goto(f"{demo.api}/calls?recorded=1")
+    rows = opened.locator("[data-call]")
+    assert await rows.count() >= month.WITH_SOUND
+    await rows.last.locator("a").first.click()
+    await opened.locator("[data-player] [data-toggle]").click()
+    await expect(opened.locator("[data-player]")).to_have_attribute("data-drawn", "2")
+    await opened.close()
