@@ -69,12 +69,13 @@ def customer(n: int, rows: int) -> str:
 
 def _values(store: str, *, first: int, end: int, rows: int) -> dict[str, Any]:
     hexed = "printf('%08x', {})" if store == "sqlite" else "lpad(to_hex({}), 8, '0')"
+    letters = f"{hexed.format('i')} || {hexed.format(_H)}"  # as real ids: first the time, then what is random
     recorded = f"disposition = 'answered' AND {_H} % 3 = 0"
     return {
         "numbers": filling.NUMBERS[store].format(first=first, end=end),
         "tenant": TENANT,
         "own": OWN,
-        "id": f"('call_' || {hexed.format(_H)} || '000000000000000000')",
+        "id": f"('call_' || {letters} || '0000000000')",
         "direction": _DIRECTION,
         "disposition": _DISPOSITION,
         "extension": _EXTENSION,
