@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event, text
 
 from sample_calls import answered_call, recording
 from vonal.domain.call import Agent, Call, Leg, Party
-from vonal.store import call_keys, call_search, calls
+from vonal.store import call_counts, call_keys, call_search, calls
 from vonal.store.calls import CallFilter
 from vonal.store.database import Database
 
@@ -198,6 +198,16 @@ def _plans(db: Database, work: Callable[..., object]) -> list[list[str]]:
     with db.engine.connect() as tx:
         wanted = [one for one in asked if one[0].startswith("SELECT")]
         return [[str(row[-1]) for row in tx.exec_driver_sql(prefix + sql, given)] for sql, given in wanted]
+
+
+def test_a_days_calls_are_counted_in_the_index(crowded: Database) -> None:
+    work = partial(call_counts.by_hour, "acme", since=START, until=START + timedelta(days=1), own="102")
+    (plan,) = _plans(crowded, work)
+    assert _whole_tables(plan) == [], "\n".join(plan)
+    assert any("pk_call_key" in line or "PRIMARY KEY" in line for line in plan)
+    counted = crowded.read_now(lambda tx: work(tx=tx))
+    assert sum(one.calls for one in counted) == 24 * 60
+    assert {one.hour for one in counted} == set(range(24))
 
 
 def _whole_tables(plan: list[str]) -> list[str]:

@@ -20,7 +20,8 @@ from vonal.store.sql import to_ms
 MOST_KEYS = 8  # any of which will do
 LOOK = 500  # calls read at once, where several keys must hold; at first only as many as two pages
 MOST_LOOKED_AT = 5000  # then the page ends
-PROBED = 5000  # so far is counted which key is rarest
+PROBED = 2000  # so far is counted which key is rarest
+FEW = 200  # one that is so rare will do
 _LATEST = 10**15  # ms: later than any call
 _LAST_LETTER = "\U0010ffff"
 _ORDER = "ORDER BY started_at DESC, call_id DESC"
@@ -71,7 +72,7 @@ def newest(
         return _page(_look(tx, _plain(), given, start, limit + 1), limit)
     only = facets(wanted.direction, wanted.disposition, has_recording=wanted.has_recording)
     if len(groups) > 1:
-        groups = sorted(groups, key=lambda keys: _how_many(tenant_id, tx, keys))
+        groups = _rarest_first(tenant_id, tx, groups)
     first, *others = groups or [(EVERY_CALL,)]
     shape = _Shape(only, len(first), tuple(map(len, others)), under_way)
     given |= {f"key{n}": key for n, key in enumerate(first)}
@@ -158,6 +159,15 @@ def _all_that_hold(
         looked, look = looked + look, LOOK
         before = Place(rows[-1].started_at, rows[-1].call_id)
     return found, before
+
+
+def _rarest_first(tenant_id: str, tx: Connection, groups: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    counted: dict[tuple[str, ...], int] = {}
+    for keys in reversed(groups):  # a number is most often the rarest
+        counted[keys] = _how_many(tenant_id, tx, keys)
+        if counted[keys] <= FEW:
+            break
+    return sorted(groups, key=lambda keys: counted.get(keys, PROBED * MOST_KEYS))
 
 
 def _how_many(tenant_id: str, tx: Connection, keys: Iterable[str]) -> int:
