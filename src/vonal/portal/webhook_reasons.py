@@ -65,7 +65,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"headers\.(?P<what>.+?): is no name of a header", N_("%(what)s is no name of a header.")),
     (r"is set by the service itself", N_("This header is set by the service itself.")),
     (r"is no name of a header", N_("This is no name of a header.")),
-    (r"headers\.(?P<what>.+?): .*control characters", N_("The header %(what)s holds characters that cannot be sent.")),
+    (r"headers\.(?P<what>.+?): .*control character.*", N_("The header %(what)s holds characters that cannot be sent.")),
     (r"more than (?P<what>\d+)", N_("There are more than %(what)s.")),
     (r"expected a path such as .*", N_("One of the paths is none; a path looks like call.id or custom.deal.")),
     (r"mask\[\"?(?P<what>.+?)\"?\]: .*", N_("%(what)s cannot be masked.")),
