@@ -36,7 +36,7 @@ class Ceremonies:
     def begin(self, kind: str, *, whom: str = "", **data: str) -> str:
         """What the browser is given."""
         until = self._clock() + MINUTES * 60_000
-        ceremony = Ceremony(kind=kind, whom=whom, until=until, data={**data, "nonce": secrets.token_urlsafe(9)})
+        ceremony = Ceremony(kind=kind, whom=whom, until=until, data={**data, "_": secrets.token_urlsafe(9)})
         return self._vault.seal(msgspec.json.encode(ceremony).decode(), "ceremony")
 
     def read(self, kind: str, text: str, *, whom: str = "") -> dict[str, str] | None:
