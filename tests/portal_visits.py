@@ -38,15 +38,22 @@ def chromium() -> Iterator[Browser]:
         opened.close()
 
 
+# Who is none of PEOPLE, but one of them in some way: the owner with the second factor owed, the operator as a tenant.
+SOMEHOW: dict[str, tuple[str, dict[str, str]]] = {
+    "half": ("owner", {"passed": "password"}),
+    "acting": ("operator", {"tenant_id": "acme"}),
+}
+
+
 def token_of(house: PortalHouse, who: str) -> str:
-    """A new session's token. "half": the owner, with the second factor owed."""
-    begin = partial(house.begin, "owner", passed="password") if who == "half" else partial(house.begin, who)
+    """A new session's token."""
+    person, session = SOMEHOW.get(who, (who, {}))
     with ThreadPoolExecutor(1) as thread:  # Playwright has a loop in this one
-        return thread.submit(begin).result()
+        return thread.submit(partial(house.begin, person, **session)).result()
 
 
 class Visitors:
-    """A browser's window for each of PEOPLE, "nobody" and "half" (see `token_of`), and each language; they are kept."""
+    """A browser's window for each of PEOPLE and SOMEHOW, or "nobody", and each language; they are kept."""
 
     def __init__(self, browser: Browser, house: PortalHouse) -> None:
         self._browser, self._house = browser, house
@@ -69,6 +76,6 @@ class Visitors:
         window.add_cookies([{"name": COOKIE, "value": token, "url": self._house.url}])
 
     def _speak(self, who: str, language: Language) -> None:
-        person = PEOPLE["owner" if who == "half" else who]
+        person = PEOPLE[SOMEHOW.get(who, (who, {}))[0]]
         speak = partial(users.any_tenant_set_profile, user_id=person.id, name=person.name, language=language)
         self._house.db.submit(speak).result()

@@ -101,6 +101,15 @@ def test_a_page_is_sound_for_everybody(route: Route, visitors: Visitors, house: 
         page.close()
 
 
+def test_who_acts_as_a_tenant_sees_it_in_light_and_dark(visitors: Visitors, house: PortalHouse) -> None:
+    page = visitors.window("acting").new_page()
+    page.goto(f"{house.url}/")
+    assert "Acme Kft." in page.locator(".acting").inner_text()
+    faults = _faults(page, tags=RULES)
+    _wear(page, "dark")
+    assert faults + _faults(page, only=["color-contrast"]) == []
+
+
 def _faults(page: Page, **chosen: list[str]) -> list[str]:
     """What axe-core finds: the rule, where, and why."""
     page.evaluate(AXE.read_text())

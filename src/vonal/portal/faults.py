@@ -17,6 +17,12 @@ TITLES = {
     "not_found": N_("There is no such page"),
     "scope_missing": N_("You may not do this"),
 }
+# Where the web framework's own words would be shown.
+DETAILS = {
+    "not_found": N_("There is nothing at this address."),
+    "method_not_allowed": N_("This address takes forms only."),
+    "payload_too_large": N_("Less at a time will do."),
+}
 
 
 def shown(asked: Asked, fault: VonalError) -> Response[bytes]:
@@ -33,4 +39,5 @@ def for_people(request: Request[Any, Any, Any], fault: VonalError) -> Response[b
     browser = "text/html" in request.headers.get("accept", "") or "hx-request" in request.headers
     if not browser or request.url.path.startswith("/api/"):
         return None
-    return shown(Asked(request=request, language=words.asked_for(request)), fault)
+    told = type(fault)(DETAILS.get(fault.code, fault.detail))
+    return shown(Asked(request=request, language=words.asked_for(request)), told)
