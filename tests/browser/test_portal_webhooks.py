@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from documents import ROOT
 from portal_house import COOKIE, PEOPLE, PortalHouse
-from portal_visits import chromium, house_in, signed_in
+from portal_visits import chromium, house_in, token_of
 from receiver import Answer, Receiver, receiving
 from sample_calls import INBOUND, answered_call, event
 from vonal.portal import words
@@ -60,7 +61,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalHouse]:
 def window(house: PortalHouse) -> Iterator[BrowserContext]:
     with chromium() as browser:
         opened = browser.new_context(viewport={"width": 1300, "height": 900})
-        opened.add_cookies([{"name": COOKIE, "value": signed_in(house, "owner").token, "url": house.url}])
+        opened.add_cookies([{"name": COOKIE, "value": token_of(house, "owner"), "url": house.url}])
         yield opened
 
 
@@ -204,3 +205,42 @@ def test_it_works_without_any_script(house: PortalHouse, window: BrowserContext,
     page.locator("#go-save").click()
     expect(page).to_have_url(f"{house.url}/webhooks/plain-{language}/done")
     plain.close()
+
+
+AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def test_every_step_can_be_used_by_everybody_on_a_telephone_too(page: Page, house: PortalHouse) -> None:
+    found = {}
+    with house.api.client() as api:
+        for step, changes in (
+            ("what", {}),
+            ("where", {}),
+            ("how", {"method": "GET", "params": {"who": "{{ caller }}"}}),
+            ("security", {"security": {"type": "hmac", "key": "k" * 32}}),
+            ("security", {"security": {"type": "basic", "user": "crm", "password": "sesame-open"}}),
+            ("fields", {"fields": ["call.id", "custom.deal"], "mask": {"from.number": "last4"}}),
+            ("test", {}),
+        ):
+            assert api.patch("/api/v1/webhooks/log", json=changes).status_code == 200
+            page.goto(f"{house.url}/webhooks/log/edit?step={step}")
+            page.set_viewport_size({"width": 390, "height": 844})
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, step
+            page.set_viewport_size({"width": 1300, "height": 900})
+            if faults := _faults(page):
+                found[f"{step} {changes}"] = faults
+        page.goto(f"{house.url}/webhooks/new")
+        page.locator("#f-id").fill("two words")
+        page.locator("#go-next").click()
+        expect(page.locator("#fault-id")).to_be_visible()
+        if faults := _faults(page):
+            found["a fault"] = faults
+    assert found == {}
+
+
+def _faults(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text())
+    run = "tags => axe.run({runOnly: {type: 'tag', values: tags}, resultTypes: ['violations'], preload: false})"
+    violations = page.evaluate(run, RULES)["violations"]
+    return [f"{one['id']}: {node['target']}: {node['failureSummary']}" for one in violations for node in one["nodes"]]
