@@ -132,7 +132,7 @@ DIRECTORY = (
     do("/extensions/{number}/renew", "/extensions/102/renew"),
     show("/extensions/{number}/remove", "/extensions/103/remove"),
     do("/extensions/{number}/remove-now", "/extensions/103/remove-now"),
-    show("/phone/{name}", "/phone/unknown", who="nobody", refuses=True),
+    show("/phone", "/phone?code=unknown", who="nobody", refuses=True),
     show("/numbers"),
     show("/numbers/{number}", "/numbers/3612345678"),
     do("/numbers/{number}/arrange", "/numbers/3612345678/arrange", ring="101"),

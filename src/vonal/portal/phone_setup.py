@@ -44,14 +44,15 @@ def shown(portal: Portal, asked: Asked, extension: Extension, *, fresh: bool) ->
         secret=extension.secret or "",
         name=extension.name or extension.number,
     )
-    link = f"{portal.base_url.rstrip('/')}/phone/{portal.shelf.put(asked.tenant.id, setup)}"
+    # After the question mark, because the paths of requests are logged.
+    link = f"{portal.base_url.rstrip('/')}/phone?code={portal.shelf.put(asked.tenant.id, setup)}"
     code = segno.make(link, error="m", micro=False).svg_data_uri(scale=5, border=4, light="#fff", dark="#000")
     return page(asked, "extensions/secret.html", extension=extension, setup=setup, fresh=fresh, code=code, link=link)
 
 
 async def provision(portal: Portal, asked: Asked) -> Response[Any]:
     """The settings, for a softphone that has read the code; for a quarter of an hour."""
-    found = portal.shelf.look(asked.path["name"], Setup)
+    found = portal.shelf.look(asked.one("code"), Setup)
     if found is None:
         raise NotFound("This code is no longer valid. Make a new one in the portal: the extension, New phone secret.")
     return Response(content=_linphone(found).encode(), media_type=XML, headers=HEADERS)
@@ -83,4 +84,4 @@ def _plain(name: str) -> str:
     return "".join(one for one in name if one not in '"<>\\')
 
 
-ROUTES = (Route(path="/phone/{name}", handler=provision, needs="anybody"),)
+ROUTES = (Route(path="/phone", handler=provision, needs="anybody"),)
