@@ -14,8 +14,6 @@ PARTS = """
 {% import "macros/show.html" as show %}
 {% call confirm("sure", "/webhooks/log/pause", button="Pause it", title="Sure?", deed="Yes") %}It waits.{% endcall %}
 {{ show.code("line", "curl https://pbx.example") }}
-<details data-menu><summary>More</summary>
-<div class="dropdown-menu"><a href="#a">A</a><a href="#b">B</a></div></details>
 """
 
 
@@ -33,7 +31,7 @@ def page(house: PortalHouse) -> Iterator[Page]:
 
 @pytest.fixture
 def parts(page: Page, house: PortalHouse) -> Page:
-    """A page of the portal with a dialog, lines to copy, and a menu in it."""
+    """A page of the portal with a dialog and lines to copy in it."""
     page.goto(f"{house.url}/webhooks")
     token = page.locator("meta[name=csrf]").get_attribute("content")
     html = _environment("en").from_string(PARTS).render(csrf=lambda: token)
@@ -75,17 +73,6 @@ def test_a_dialog_does_what_it_says(parts: Page, house: PortalHouse) -> None:
     parts.get_by_role("button", name="Yes").click()
     parts.wait_for_url(f"{house.url}/webhooks/log")
     expect(parts.locator("#health")).to_contain_text("paused")
-
-
-def test_a_menu_is_walked_with_arrows_and_left_with_escape(parts: Page) -> None:
-    menu = parts.locator("details[data-menu]")
-    menu.locator("summary").focus()
-    for key, at in (("ArrowDown", "A"), ("ArrowDown", "B"), ("ArrowDown", "A"), ("ArrowUp", "B"), ("Home", "A")):
-        parts.keyboard.press(key)
-        assert focused(parts) == at
-    parts.keyboard.press("Escape")
-    expect(menu).not_to_have_attribute("open", "")
-    assert focused(parts) == "More"
 
 
 def test_what_is_copied_is_said(parts: Page, house: PortalHouse) -> None:

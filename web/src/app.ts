@@ -4,7 +4,6 @@ import "./lib/clocks";
 import "./lib/inserts";
 import "./lib/copy";
 import "./lib/dialogs";
-import "./lib/menus";
 import "./lib/navigation";
 import "./lib/quietly";
 import "./lib/tables";
