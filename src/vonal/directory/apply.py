@@ -96,7 +96,7 @@ def _entry(change: Change, stored: Parts, target: Parts, by: Actor) -> Entry:
         kind=change.kind,
         name=change.name,
         before=without_secrets(stored[part]) if part in stored else None,
-        after=without_secrets(target[part]) if part in target else None,
+        after=without_secrets(target[part], before=stored.get(part)) if part in target else None,
     )
 
 

@@ -20,7 +20,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 def changes_of(before: Any, after: Any) -> list[Change]:
-    """The members that differ, in order. None of them: only a secret has changed, which both show as hidden."""
+    """The members that differ, in order; a secret that has changed stands as `CHANGED` behind `HIDDEN`."""
     old, new = dict(_members(before, "")), dict(_members(after, ""))
     paths = [*old, *(path for path in new if path not in old)]
     return [
