@@ -45,7 +45,7 @@ def _of(find: Find, store: str, size: Size) -> Iterator[Line]:
     if fast:
         yield Line("event → wire p99 at 1000/s, ms", fast.wire_p99 or 0, "≤ 5")
     alone = find("isolation", f"{store}, none dead")
-    for name in (f"{size.dead} dead", f"{size.dead} dripping"):
+    for name in (f"{size.dead} dead", f"{size.dead} dead at the start", f"{size.dead} dripping"):
         beside = find("isolation", f"{store}, {name}")
         yield from _ratio(f"healthy p50 beside {name}, of that alone", beside, alone, "wire_p50", "")
         yield from _ratio(f"healthy p99 beside {name}, of that alone", beside, alone, "wire_p99", "≤ 1.2")

@@ -1,5 +1,6 @@
 """A webhook that is down, disabled, removed, switched off or corrected: what waits for it, and what others notice."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
@@ -10,7 +11,8 @@ from sqlalchemy import Connection, event
 
 from delivery_house import DELIVERED, DOWN, House, status, webhook
 from sample_calls import events_of_call
-from vonal.delivery import retry, turns
+from vonal.delivery import retry, settle, turns
+from vonal.domain.delivery import LaneState, Settled
 from vonal.store import lanes
 from vonal.store.database import Database
 from vonal.store.sql import from_ms
@@ -241,3 +243,20 @@ async def test_a_dead_webhook_is_read_of_in_its_order_not_by_sorting_what_it_was
 def _plan(tx: Connection, *, statement: str, parameters: Any) -> list[str]:
     words = "EXPLAIN QUERY PLAN" if tx.dialect.name == "sqlite" else "EXPLAIN"
     return [row[-1] for row in tx.exec_driver_sql(f"{words} {statement}", parameters)]
+
+
+async def test_what_a_webhook_is_to_blame_for_is_written_together_and_what_one_event_is_to_blame_for_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(settle, "GATHER_S", 60)
+    first, second = await house.tell(events_of_call(types=("call.ended", "call.completed")), push=False)
+    written: list[list[Settled]] = []
+    settler = settle.Settler(house.db, written.append)
+    settler.add(Settled(owed=first, state="open", at=1, done_at=1, outcome=DOWN, lane=LaneState(fails=1)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert written == []
+    settler.add(Settled(owed=second, state="open", at=1, done_at=1, outcome=status(400)))
+    while not settler.idle:
+        await asyncio.sleep(0.01)
+    assert [[one.owed for one in batch] for batch in written] == [[first, second]]

@@ -1,7 +1,8 @@
 """Writes down what became of attempts: whatever comes within a moment shares one transaction, in the order it came.
 
 What was taken by the webhook is in no hurry: should we die meanwhile, it is sent once more, as with any attempt under
-way. A failure is written at once, for the call's next event waits for it.
+way. Nor is a webhook's failure: it is asked again later. That of one event is written at once, for the call's next one
+waits for it.
 A database that does not answer loses nothing: the outcomes wait here, and are written when it is back.
 """
 
@@ -42,7 +43,8 @@ class Settler:
     def add(self, one: Settled) -> None:
         """Takes an outcome to be written; returns at once."""
         self._waiting.append(one)
-        if one.state != "delivered" or len(self._waiting) >= FULL:
+        of_the_event = one.state != "delivered" and one.lane is None
+        if of_the_event or len(self._waiting) >= FULL:
             self._hurry.set()
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_all())

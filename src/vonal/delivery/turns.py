@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from vonal.delivery.lane import Lane
 
-PER_S = 50
+PER_S = 25
 AT_ONCE = 10  # after a while in which nobody asked
 
 
