@@ -21,16 +21,16 @@ NUMBERS = {
 }
 _EVENT = """{numbers}
 INSERT INTO event (id, tenant_id, call_id, sequence, type, at, data)
-SELECT 'evt_' || {id}, 'dead' || (i % {lanes}) / {per_tenant}, 'call_' || {id}, 1, 'call.completed', {at}, {data}
+SELECT 'evt_' || {id}, 'dead' || ((i % {lanes}) / {per_tenant}), 'call_' || {id}, 1, 'call.completed', {at}, {data}
 FROM n"""
 _DELIVERY = """{numbers}
 INSERT INTO delivery (id, tenant_id, webhook_id, event_id, call_id, type, state, attempts, tries, created_at, due_at,
                       done_at, last_status)
-SELECT 'dlv_' || {id}, 'dead' || (i % {lanes}) / {per_tenant}, 'w' || (i % {lanes}) % {per_tenant}, 'evt_' || {id},
+SELECT 'dlv_' || {id}, 'dead' || ((i % {lanes}) / {per_tenant}), 'w' || ((i % {lanes}) % {per_tenant}), 'evt_' || {id},
        'call_' || {id}, 'call.completed', {state}, {tries}, {tries}, {at}, {at}, {done_at}, {status} FROM n"""
 _ATTEMPT = """{numbers}
 INSERT INTO attempt (tenant_id, delivery_id, n, at, took_ms, status, answer)
-SELECT 'dead' || (i % {lanes}) / {per_tenant}, 'dlv_' || {id}, 1, {at}, 12, 200, '' FROM n"""
+SELECT 'dead' || ((i % {lanes}) / {per_tenant}), 'dlv_' || {id}, 1, {at}, 12, 200, '' FROM n"""
 
 
 def fill(url: str, *, lanes: int, rows: int, delivered: bool = False) -> None:
