@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
+import structlog
 
 import portal_house
 from portal_house import PortalHouse
@@ -154,3 +155,11 @@ def test_a_page_that_breaks_says_which_number_helps_to_find_out_why(
     assert answer.status_code == 500
     assert answer.headers["x-request-id"] in answer.text
     assert "ZeroDivisionError" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/welcome", "/reset"])
+def test_the_token_of_a_link_stands_in_no_log(house: PortalHouse, path: str) -> None:
+    with structlog.testing.capture_logs() as lines:
+        house.browser().get(f"{path}/s3cret-token")
+    assert [one["path"] for one in lines if one["event"] == "request"] == [f"{path}/{{token}}"]
+    assert "s3cret" not in str(lines)

@@ -21,7 +21,7 @@ _GIVEN_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 
 class Edge:
-    """Wraps the application. Query strings are never logged: they may carry passwords, keys and people's numbers."""
+    """Wraps the application. Query strings and tokens are never logged: passwords, keys and people's numbers."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
@@ -55,7 +55,8 @@ class Edge:
         log.info(
             "request",
             method=scope["method"],
-            path=scope["path"][:256],
+            # A link's token is a password as long as the link is good.
+            path=route if "token" in scope.get("path_params", {}) else scope["path"][:256],
             status=status,
             ms=round(seconds * 1000, 1),
             client=client[0] if client else None,
