@@ -170,7 +170,7 @@ class House:
 
 @contextmanager
 def running(
-    db: Database, *, others: Callable[[Services], Sequence[Any]] = lambda _: (), **more: Any
+    db: Database, *, host: str = "127.0.0.1", others: Callable[[Services], Sequence[Any]] = lambda _: (), **more: Any
 ) -> Iterator[House]:
     """The API of a house with two tenants, listening; `others` makes the routes beside it; `more`: of `create_app`."""
     apply(db, DIRECTORY)
@@ -179,7 +179,7 @@ def running(
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    house.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    house.url = f"http://{host}:{listener.getsockname()[1]}"
     ready = threading.Event()
 
     async def serve() -> None:

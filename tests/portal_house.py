@@ -70,9 +70,9 @@ class Browser(httpx.Client):
 
 
 @contextmanager
-def running(db: Database) -> Iterator[PortalHouse]:
+def running(db: Database, *, host: str = "127.0.0.1") -> Iterator[PortalHouse]:
     """The portal and the API of a house with two tenants, listening; PEOPLE are stored."""
-    with api_house.running(db, others=_routes, for_people=for_people) as api:
+    with api_house.running(db, host=host, others=_routes, for_people=for_people) as api:
         for person in PEOPLE.values():
             db.submit(partial(users.any_tenant_add, person=person, at=0)).result()
         yield PortalHouse(api)

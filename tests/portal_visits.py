@@ -20,11 +20,11 @@ WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 
 @contextmanager
-def house_in(folder: Path) -> Iterator[PortalHouse]:
+def house_in(folder: Path, *, host: str = "127.0.0.1") -> Iterator[PortalHouse]:
     """The portal on SQLite, for a whole module's tests."""
     db = Database(f"sqlite:///{folder / 'vonal.db'}", owner=True)
     migrate.upgrade(db.engine)
-    with portal_house.running(db) as opened:
+    with portal_house.running(db, host=host) as opened:
         yield opened
     db.close()
 
