@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -167,3 +168,23 @@ async def receiving(*, ssl_context: Any = None) -> AsyncIterator[Receiver]:
     finally:
         receiver._closing.set()
         await runner.cleanup()
+
+
+@contextmanager
+def receiving_aside() -> Iterator[Receiver]:
+    """A receiver in a thread of its own, for tests that have no loop."""
+    ready, stop = threading.Event(), threading.Event()
+    opened: list[Receiver] = []
+
+    async def serve() -> None:
+        async with receiving() as receiver:
+            opened.append(receiver)
+            ready.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    yield opened[0]
+    stop.set()
+    thread.join(10)

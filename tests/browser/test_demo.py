@@ -1,7 +1,6 @@
 """The demo as a visitor meets it: a real browser at the CRM's page, real calls behind it."""
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,11 +9,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
-import ports
 from chromium import CHROMIUM, FLAGS
-from vonal.cli.demo import cast, month, place
+from demo_house import demo_in
+from vonal.cli.demo import cast, month
 from vonal.cli.demo.stage import Demo
-from vonal.telephony.engine_install import install
 from vonal.telephony.simulator_call import answer, ring
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\">"
@@ -26,15 +24,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
     """A running demo with a data folder and ports of its own."""
-    environ = {
-        "VONAL_DATA_DIR": str(tmp_path_factory.mktemp("demo")),
-        "VONAL_LISTEN": f"127.0.0.1:{ports.free_port()}",
-        "VONAL_SIP_LISTEN": f"127.0.0.1:{ports.free_port()}",
-        "VONAL_ARI_PORT": str(ports.free_port()),
-    }
-    settings = place.load({**os.environ, **environ})
-    install(settings.engine_dir, progress=lambda _: None)
-    async with Demo(settings, say=print) as opened:
+    async with demo_in(tmp_path_factory.mktemp("demo")) as opened:
         yield opened
 
 

@@ -3,7 +3,6 @@ seen and sent again, its recording heard; in each language.
 """
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,15 +15,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-import ports
 from chromium import CHROMIUM, FLAGS
+from demo_house import demo_in
 from receiver import Receiver, receiving
-from vonal.cli.demo import cast, place
+from vonal.cli.demo import cast
 from vonal.cli.demo.stage import Demo
 from vonal.domain.users import Language
 from vonal.portal import words
 from vonal.store.opening import open_database
-from vonal.telephony.engine_install import install
 from vonal.telephony.simulator_call import answer
 from vonal.users import by_command
 
@@ -39,15 +37,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Demo]:
     """A running demo with a data folder and ports of its own; agents pick up at once."""
-    environ = {
-        "VONAL_DATA_DIR": str(tmp_path_factory.mktemp("demo")),
-        "VONAL_LISTEN": f"127.0.0.1:{ports.free_port()}",
-        "VONAL_SIP_LISTEN": f"127.0.0.1:{ports.free_port()}",
-        "VONAL_ARI_PORT": str(ports.free_port()),
-    }
-    settings = place.load({**os.environ, **environ})
-    install(settings.engine_dir, progress=lambda _: None)
-    async with Demo(settings, say=print) as opened:
+    async with demo_in(tmp_path_factory.mktemp("demo")) as opened:
         for extension in cast.SIMULATED:
             opened.outside.phone(f"demo-{extension}").behaviour = answer(440, after=0.5)
         yield opened

@@ -1,8 +1,6 @@
 """The guided form of a webhook in a real browser, by keyboard: what is ticked is seen in the request beside it."""
 
-import asyncio
 import re
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,7 +12,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from documents import ROOT
 from portal_house import COOKIE, PEOPLE, PortalHouse
 from portal_visits import chromium, house_in, token_of
-from receiver import Answer, Receiver, receiving
+from receiver import Answer, Receiver, receiving_aside
 from sample_calls import INBOUND, answered_call, event
 from vonal.portal import words
 from vonal.store import calls, directory, events, users
@@ -24,22 +22,8 @@ Say = Callable[[str], str]
 
 @pytest.fixture(scope="module")
 def crm() -> Iterator[Receiver]:
-    """A receiver in a thread of its own."""
-    ready, stop = threading.Event(), threading.Event()
-    opened: list[Receiver] = []
-
-    async def serve() -> None:
-        async with receiving() as receiver:
-            opened.append(receiver)
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    thread.start()
-    assert ready.wait(10)
-    yield opened[0]
-    stop.set()
-    thread.join(10)
+    with receiving_aside() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import portal_house
 from api_house import LOOPBACK
 from html_form import Fields, fields_of, filled, text_of
 from portal_house import Browser, PortalHouse
-from receiver import Answer, Receiver, receiving
+from receiver import Answer, Receiver, receiving_aside
 from sample_calls import INBOUND, answered_call, event
 from vonal.delivery.worker import Worker
 from vonal.domain.call import Call
@@ -42,22 +42,8 @@ def house(database: Database) -> Iterator[PortalHouse]:
 
 @pytest.fixture
 def crm() -> Iterator[Receiver]:
-    """A receiver in a thread of its own."""
-    ready, stop = threading.Event(), threading.Event()
-    opened: list[Receiver] = []
-
-    async def serve() -> None:
-        async with receiving() as receiver:
-            opened.append(receiver)
-            ready.set()
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
-    thread.start()
-    assert ready.wait(10)
-    yield opened[0]
-    stop.set()
-    thread.join(10)
+    with receiving_aside() as opened:
+        yield opened
 
 
 @contextmanager
