@@ -42,6 +42,22 @@ def test_who_is_alone_has_a_turn_at_once():
     assert turns.wait_s() is None
 
 
+def test_a_webhook_whose_answers_have_no_end_works_but_waits_behind_the_others_each_time():
+    turns = Turns()
+    [endless, fresh] = _asking(turns, 2)
+    assert _given(turns, NOW) == [fresh, endless]
+    endless.has_turn = fresh.has_turn = False  # they are sent to
+    endless.works(NOW, endless=True)
+    assert endless.needs_turn
+    fresh.works(NOW)
+    assert not fresh.needs_turn
+    [unknown] = _asking(turns, 1)
+    turns.ask(endless)
+    assert _given(turns, NOW + 1000) == [unknown, endless]
+    endless.works(NOW + 1000)
+    assert not endless.needs_turn
+
+
 def test_webhooks_of_which_nothing_is_known_come_before_those_that_are_down_and_the_latest_first():
     turns = Turns()
     down = _asking(turns, 3, fails=DOWN)

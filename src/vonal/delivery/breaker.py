@@ -42,7 +42,8 @@ def told(lane: Lane, result: Settled, verdict: retry.Verdict, *, chance: float) 
 
 def _works(lane: Lane, result: Settled) -> Settled:
     was = lane.fails
-    clock, revived = lane.works(result.done_at)
+    endless = result.outcome is not None and result.outcome.endless
+    clock, revived = lane.works(result.done_at, endless=endless)
     if not was:
         return result
     if was >= DOWN:

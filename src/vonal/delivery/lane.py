@@ -59,6 +59,7 @@ class Lane:
         self.closed: Literal["", "paused", "disabled"] = ""
         self.fails = state.fails
         self.proven = False  # it has worked since this process began, and since it was down
+        self.endless = False  # its last answer had to be cut off
         self.has_turn = False  # otherwise: it may be read of, and sent to once
         self.more = True
         self._live = False  # live events among that, as far as is known: they are asked for before records may go
@@ -226,10 +227,13 @@ class Lane:
         self.flying.pop(_call(owed), None)
         self.shed()
 
-    def works(self, now: int) -> tuple[LaneState | None, bool]:
-        """The webhook answers: (its clock if that changed, whether it was down for long)."""
+    def works(self, now: int, *, endless: bool = False) -> tuple[LaneState | None, bool]:
+        """The webhook answers: (its clock if that changed, whether it was down for long).
+
+        One whose answers are `endless` costs as much as one that is dead, so it goes on asking for turns.
+        """
         failed, self.fails = self.fails, 0
-        self.proven = True
+        self.endless, self.proven = endless, not endless
         if failed >= DOWN:
             self._draining_since, self._slot = now, float(now)
         self._gates = {False: 0, True: 0}

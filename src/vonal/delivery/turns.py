@@ -1,8 +1,9 @@
 """Turns of webhooks that may be dead: so many requests a second fail at most, however many webhooks are down. No I/O.
 
-A webhook that has not proved to work since the process began, or is down, asks for a turn before it is read of and
-sent to. Those of which nothing is known come first, the latest to ask before the others: a webhook that works is owed
-something fresh, and is done with this at once. Those that are down are asked in the order in which they wait.
+A webhook that has not proved to work since the process began, is down, or gives answers without an end asks for a turn
+before it is read of and sent to. Those of which nothing is known come first, the latest to ask before the others: a
+webhook that works is owed something fresh, and is done with this at once. The others are asked in the order in which
+they wait.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ class Turns:
 
     def ask(self, lane: Lane) -> None:
         """The lane wants a turn."""
-        if lane.is_down:
+        if lane.is_down or lane.endless:
             self._down.setdefault(lane)
         else:
             self._unknown.pop(lane, None)

@@ -72,6 +72,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """What one attempt came to: the `status`, or the class of `error` when there was none.
 
     `answer` is the beginning of the answer, or what went wrong in words, free of secrets and control characters.
+    `endless`: it was longer than anybody reads, and was cut off.
     """
 
     status: int | None = None
@@ -80,6 +81,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     answer: str = ""
     took_ms: int = 0
     retry_after_s: int | None = None
+    endless: bool = False
 
 
 class LaneState(Struct, frozen=True, kw_only=True):

@@ -145,6 +145,7 @@ class _Handle:
                 answer=self._clean(head),
                 took_ms=took_ms,
                 retry_after_s=self._retry_after,
+                endless=failure is not None and failure.args[0] == pycurl.E_WRITE_ERROR,  # we have cut it off
             )
         error, fault, words = self._classified(failure)
         return Outcome(error=error, fault=fault, answer=self._clean(words), took_ms=took_ms)
