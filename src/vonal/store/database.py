@@ -27,6 +27,7 @@ Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
 MAX_GROUP = 256
 READERS = 4
+BUSY_S = 30  # how long SQLite waits for others
 FRESH_S = 1.0
 STALL_S = 10.0  # a process that does not go on with its transaction for so long is taken for frozen
 
@@ -141,7 +142,7 @@ def _engine(url: str, *, owner: bool, options: dict[str, Any], stall_s: float) -
         engine = create_engine(url, pool_size=READERS + 1, pool_pre_ping=True, execution_options=options)
         event.listen(engine, "connect", partial(_prepare_postgresql, stall_s=stall_s))
         return engine
-    arguments = {"timeout": 30, "check_same_thread": False}
+    arguments = {"timeout": BUSY_S, "check_same_thread": False}
     engine = create_engine(url, connect_args=arguments, execution_options=options)
     event.listen(engine, "connect", partial(_prepare_sqlite, checkpoint=1000 if owner else 0))
     event.listen(engine, "begin", _begin_sqlite)
@@ -161,6 +162,21 @@ def _begin_sqlite(connection: Connection) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object, *, checkpoint: int) -> None:
     # The driver's own BEGIN comes too late for savepoints; _begin_sqlite sends it.
     connection.isolation_level = None
-    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
+    _begin_wal(connection)
+    pragmas = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY")
     for pragma in (*pragmas, f"wal_autocheckpoint={checkpoint}"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_wal(connection: sqlite3.Connection) -> None:
+    # Of several that make the file at once, SQLite refuses all but one without waiting for it.
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return

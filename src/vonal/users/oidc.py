@@ -90,8 +90,8 @@ class Oidc:
             "redirect_uri": self._back,
             "code_verifier": begun["verifier"],
         }
-        login = aiohttp.BasicAuth(self._client_id, self._client_secret)
-        answer = await self._json("POST", str(about["token_endpoint"]), data=form, auth=login)
+        login = {"Authorization": aiohttp.encode_basic_auth(self._client_id, self._client_secret)}
+        answer = await self._json("POST", str(about["token_endpoint"]), data=form, headers=login)
         claims = await self._claims(str(answer.get("id_token", "")), nonce=begun["nonce"])
         found = await self._db.write(partial(_match, subject=self._subject(claims), claims=claims))
         if found is None:
