@@ -34,7 +34,8 @@ class Nodes(Struct, frozen=True, kw_only=True):
 
 def any_tenant_nodes(tx: Connection) -> Nodes:
     """As they are at this moment."""
-    leased: dict[str | None, int] = dict(tx.execute(select(shard.c.owner, func.count()).group_by(shard.c.owner)))
+    counted = tx.execute(select(shard.c.owner, func.count()).group_by(shard.c.owner))
+    leased: dict[str | None, int] = {row[0]: row[1] for row in counted}
     signs = tx.execute(select(setting).where(setting.c.name.startswith(NODE)).order_by(setting.c.name))
     nodes = [
         Node(name=name, seen_at=int(row.value), shards=leased.get(name, 0))
