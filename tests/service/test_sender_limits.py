@@ -107,6 +107,12 @@ async def test_a_body_without_end_is_cut_and_its_status_counts(sender: CurlSende
         assert len(outcome.answer) <= 2048
 
 
+async def test_a_body_that_drips_is_cut_by_the_timeout_and_its_status_counts(sender: CurlSender):
+    async with serving(_slowly(HEAD + "\r\n", "a")) as server:
+        outcome = await sender.send(_post(server.url, timeout_s=1))
+        assert (outcome.status, outcome.fault, outcome.endless) == (200, None, True)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -72,7 +72,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """What one attempt came to: the `status`, or the class of `error` when there was none.
 
     `answer` is the beginning of the answer, or what went wrong in words, free of secrets and control characters.
-    `endless`: it was longer than anybody reads, and was cut off.
+    `endless`: it was longer, or took longer, than anybody waits for, and was cut off.
     """
 
     status: int | None = None

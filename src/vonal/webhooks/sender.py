@@ -44,6 +44,7 @@ _ERRORS: dict[int, tuple[str, Fault]] = {
 _BAD_ANSWER: tuple[str, Fault] = ("bad_answer", "theirs")
 # With TLS 1.3 the server judges our certificate when we think that we are connected: by an alert, or it just hangs up.
 _IN_TLS = (pycurl.E_SSL_CONNECT_ERROR, pycurl.E_RECV_ERROR, pycurl.E_SEND_ERROR)
+_CUT_OFF = (pycurl.E_WRITE_ERROR, pycurl.E_OPERATION_TIMEDOUT)  # a body that we have had enough of
 _SAYING_MORE = {
     "name_not_found",
     "not_connected",
@@ -145,7 +146,7 @@ class _Handle:
                 answer=self._clean(head),
                 took_ms=took_ms,
                 retry_after_s=self._retry_after,
-                endless=failure is not None and failure.args[0] == pycurl.E_WRITE_ERROR,  # we have cut it off
+                endless=failure is not None and failure.args[0] in _CUT_OFF,
             )
         error, fault, words = self._classified(failure)
         return Outcome(error=error, fault=fault, answer=self._clean(words), took_ms=took_ms)
